@@ -1,0 +1,14 @@
+"""The one exception that means "the user can mend this": one clear line, exit status 2."""
+
+
+class InputError(Exception):
+    """Bad input: a setting, a file or a name that the user gave and can put right.
+
+    The message is one line that says what is wrong and how to mend it. `app.cli` prints it
+    without a traceback and exits with status 2.
+    """
+
+
+def one_of(name: str, kind: str, known: list[str]) -> InputError:
+    """An unknown name, answered with the names that exist."""
+    return InputError(f"unknown {kind} '{name}'; choose one of: {', '.join(sorted(known))}")

@@ -1,0 +1,55 @@
+"""Search spaces by name. Every module of this folder is imported, so a new file is enough."""
+
+import importlib
+import pkgutil
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from spaces.base import ArchitectureError, InfeasibleError, Space, Supernet, Tap
+from spaces.batchnorm import Placement
+from spaces.cost import Cost
+
+__all__ = [
+    "ArchitectureError",
+    "Cost",
+    "InfeasibleError",
+    "Placement",
+    "Space",
+    "Supernet",
+    "Tap",
+    "create",
+    "names",
+    "register",
+]
+
+_SPACES: dict[str, type[Space]] = {}
+_S = TypeVar("_S", bound=type[Space])
+
+
+def register(space: _S) -> _S:
+    """Class decorator: make a space known under its `name`."""
+    _SPACES[space.name] = space
+    return space
+
+
+def names() -> list[str]:
+    """The names of all spaces."""
+    return sorted(_SPACES)
+
+
+def create(name: str, classes: int, image_size: int, options: dict[str, Any]) -> Space:
+    """The space `name`, sized for a data set. Raises ValueError on names or options unknown."""
+    if name not in _SPACES:
+        raise ValueError(f"unknown space '{name}'; choose one of: {', '.join(names())}")
+    space = _SPACES[name]
+    known = {field.name for field in fields(space)} - {"classes", "image_size"}
+    if unknown := set(options) - known:
+        raise ValueError(
+            f"space '{name}' has no option '{min(unknown)}'; "
+            f"its options are: {', '.join(sorted(known)) or 'none'}"
+        )
+    return space(classes=classes, image_size=image_size, **options)
+
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

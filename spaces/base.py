@@ -1,0 +1,108 @@
+"""What a search space is, and what the rest of the program may ask of it.
+
+Outside `spaces/` an architecture is nothing but its canonical string: it can be compared,
+stored, printed and put on a command line. Only the space that made it looks inside.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, ClassVar
+
+from optuna.distributions import CategoricalDistribution
+from torch import Tensor, nn
+
+from spaces.batchnorm import Placement
+from spaces.cost import Cost
+
+
+class ArchitectureError(ValueError):
+    """A string that is no architecture of the space; the message says what is wrong with it."""
+
+
+class InfeasibleError(ValueError):
+    """Parameters that describe no valid architecture; the message is the reason."""
+
+
+class Tap(nn.Identity):
+    """Marks the output of a searched layer or cell, where scores may look with a forward hook.
+
+    The supernet and the stand-alone network of an architecture pass the same taps in the same
+    order, and every architecture of a space passes the same number of them.
+    """
+
+
+class Supernet(nn.Module, ABC):
+    """One network that holds the weights of every architecture of its space.
+
+    Convolutions are random and frozen; BatchNorm and the classifier learn. Batch statistics are
+    always used, so there are no running statistics that one path would spoil for another.
+    """
+
+    @abstractmethod
+    def forward(self, images: Tensor, arch: str) -> Tensor:
+        """Class scores (N×classes) of N×3×H×W images along the path that `arch` selects."""
+
+    @abstractmethod
+    def scales(self, arch: str) -> list[Tensor]:
+        """The learnable scale γ that ends each chosen operation, for those that have one."""
+
+    @abstractmethod
+    def state_of(self, arch: str) -> dict[str, Tensor]:
+        """The state dict that `Space.network(arch, placement)` of the same placement loads."""
+
+
+@dataclass(frozen=True)
+class Space(ABC):
+    """A set of architectures: its choices, its strings, its networks and their cost.
+
+    A space of your own is one file in this folder: subclass, set `name`, decorate with
+    `spaces.register`. Fields beyond these two are options that a study sets in `[space_options]`.
+    """
+
+    name: ClassVar[str]
+
+    classes: int = 10
+    image_size: int = 32
+
+    @abstractmethod
+    def distributions(self) -> dict[str, CategoricalDistribution]:
+        """The choices, by the names that Optuna and its dashboard show."""
+
+    @abstractmethod
+    def decode(self, params: Mapping[str, Any]) -> str:
+        """The canonical string of these choices. Raises InfeasibleError with the reason."""
+
+    @abstractmethod
+    def encode(self, arch: str) -> dict[str, Any]:
+        """Choices that `decode` turns into `arch` again."""
+
+    @abstractmethod
+    def canonical(self, text: str) -> str:
+        """The one string of the architecture that `text` names. Raises ArchitectureError."""
+
+    @abstractmethod
+    def supernet(self, placement: Placement) -> Supernet:
+        """A fresh supernet with frozen random convolutions; draws from torch's global RNG."""
+
+    @abstractmethod
+    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+        """The stand-alone network: images in, class scores out.
+
+        With `Placement.USUAL` it is the network that is costed, retrained and exported; with the
+        supernet's placement it computes what the supernet computes along `arch`.
+        """
+
+    @abstractmethod
+    def cost(self, arch: str) -> Cost:
+        """Multiply–adds and parameters of `network(arch)`, from tables."""
+
+    def sample(self, rng: Random) -> str:
+        """A random architecture: every choice uniform, infeasible draws drawn again."""
+        choices = self.distributions()
+        while True:
+            try:
+                return self.decode({k: rng.choice(d.choices) for k, d in choices.items()})
+            except InfeasibleError:
+                continue
