@@ -1,0 +1,38 @@
+"""Scores of an architecture, by name. Every module of this folder is imported.
+
+A score is a function of an `Observation`; higher is better. A new one is one file here with
+`@register("name")` before its function. It is then measured, stored with every trial and shown
+beside the others; the composite is made of the three in `PARTS` alone.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from app.scores.observation import Observation
+
+Score = Callable[[Observation], float]
+
+PARTS = ("expressivity", "trainability", "uncertainty")
+VERSION = 1
+"""Raise when a definition changes: scores of different versions must not meet in one study."""
+
+SCORES: dict[str, Score] = {}
+"""Measured for every trial."""
+
+BASELINES: dict[str, Score] = {}
+"""Measured by the rank benchmark only."""
+
+
+def register(name: str, baseline: bool = False) -> Callable[[Score], Score]:
+    """Decorator: make a score known under `name`."""
+
+    def add(score: Score) -> Score:
+        (BASELINES if baseline else SCORES)[name] = score
+        return score
+
+    return add
+
+
+for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)

@@ -13,7 +13,11 @@ import spaces
 from spaces import ArchitectureError, InfeasibleError, Placement, Space, Tap
 
 # The smallest supernet that still has all its kinds of layers, to keep the suite short.
-SMALL: dict[str, dict[str, int]] = {}
+SMALL: dict[str, dict[str, int]] = {
+    "darts": {"layers": 3, "channels": 4},
+    "nasbench101": {"modules": 1, "channels": 6},
+    "nasbench201": {"cells": 2, "channels": 4},
+}
 SUPERNETS = [Placement.UNBIASED, Placement.BIASED]
 
 

@@ -1,0 +1,126 @@
+"""Commands and options of `python main.py`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.errors import InputError
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Search for small, accurate networks: BatchNorm-only supernets (BNNAS++) and Optuna.",
+)
+
+Runs = Annotated[Path | None, typer.Option(help="Folder of the database and the studies.")]
+Storage = Annotated[str | None, typer.Option(help="Database URL; default: studies.db in --runs.")]
+
+
+@app.callback(invoke_without_command=True)
+def run(
+    context: typer.Context,
+    study: Annotated[str, typer.Option(help="A preset's name or a study file.")] = "mobilenet",
+    runs: Runs = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="A data set's name or an image folder.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where downloads are kept.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Total of trials to reach.")] = None,
+    train_steps: Annotated[int | None, typer.Option(help="Steps of the supernet.")] = None,
+    batchnorm: Annotated[str | None, typer.Option(help="unbiased or biased.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="nsga2, nsga3, tpe, gp or random.")] = None,
+    max_flops: Annotated[str | None, typer.Option(help="Constraint, such as 80M.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = None,
+    storage: Storage = None,
+    study_name: Annotated[str | None, typer.Option(help="Name to keep the study under.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the study first.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the study file."),
+    ] = None,
+) -> None:
+    """Run or resume a study: supernet → search → report."""
+    if context.invoked_subcommand:
+        return
+    from app.run import run as run_study
+    from app.settings import load_settings
+
+    options = {
+        "runs": runs,
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "image_size": image_size,
+        "space": space,
+        "search.trials": trials,
+        "supernet.steps": train_steps,
+        "batchnorm": batchnorm,
+        "search.sampler": sampler,
+        "search.max_flops": max_flops,
+        "seed": seed,
+        "device": device,
+        "storage": storage,
+        "name": study_name,
+    }
+    overrides = {field: value for field, value in options.items() if value is not None}
+    run_study(load_settings(study, overrides | _assignments(set_ or [])), fresh)
+
+
+@app.command()
+def studies(runs: Runs = None, storage: Storage = None) -> None:
+    """The presets, and how far each has come."""
+    from app.listing import print_studies
+
+    print_studies(runs or Path("runs"), storage)
+
+
+@app.command()
+def dashboard(
+    runs: Runs = None,
+    storage: Storage = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
+) -> None:
+    """Serve optuna-dashboard on the database."""
+    from app.dashboard import serve
+
+    serve(runs or Path("runs"), storage, port)
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    """`FIELD=VALUE` texts, the values read as TOML where they are, as strings otherwise."""
+    import tomllib
+
+    values: dict[str, Any] = {}
+    for text in texts:
+        field, equals, value = text.partition("=")
+        if not equals or not all(field.split(".")):
+            raise InputError(f"--set '{text}': write FIELD=VALUE, such as supernet.batch_size=32")
+        try:
+            values[field] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[field] = value
+    return values
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        status = app(arguments, prog_name="main.py", standalone_mode=False)
+    except InputError as error:
+        return _fail(str(error), 2)
+    except typer.TyperException as error:
+        return _fail(error.format_message(), 2)
+    except FloatingPointError as error:
+        return _fail(str(error), 1)
+    if status == 130:
+        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+    return status or 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,27 @@
+"""Random crop and mirror of a whole batch in one gather."""
+
+import torch
+from torch import Tensor
+
+
+def crop_and_mirror(pixels: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
+    """Shift each picture by its own offset, reflecting at the borders, and mirror some.
+
+    `pixels`: B×3×S×S, any type. `offsets`: int64, 2×B, down and right, each within ±(S - 1); it
+    moves the window, so the picture moves the other way. `mirrored`: bool, B, left to right after
+    the crop. Yields a batch like `pixels`, channels last, on the same device.
+    """
+    size = pixels.shape[-1]
+    line = torch.arange(size, device=pixels.device)
+    down, right = offsets.to(pixels.device)[:, :, None]
+    across = torch.where(mirrored.to(pixels.device)[:, None], size - 1 - line, line)
+    rows = _reflect(down + line, size)[:, :, None]
+    columns = _reflect(right + across, size)[:, None, :]
+    batch = torch.arange(len(pixels), device=pixels.device)[:, None, None]
+    # Indices around a slice put the slice last: B×S×S×3, which is what channels last stores.
+    return pixels[batch, :, rows, columns].permute(0, 3, 1, 2)
+
+
+def _reflect(position: Tensor, size: int) -> Tensor:
+    """Fold positions beyond 0 ... size - 1 back inside, the border itself not repeated."""
+    return (size - 1) - ((size - 1) - position.abs()).abs()

@@ -1,0 +1,86 @@
+"""A decoded data set, its normalisation and its fingerprint."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CHUNK = 4096  # pictures counted at a time, to bound what the count copies
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Decoded pictures and their classes, on the same device."""
+
+    pixels: Tensor
+    """uint8, N×3×S×S."""
+    labels: Tensor
+    """int64, N: index into `ImageData.classes`."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Split":
+        """The split on `device`; itself if it is there."""
+        return Split(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A data set, ready to train on."""
+
+    name: str
+    """The registered name, or the folder as the user gave it."""
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    mean: Tensor
+    """Per channel of the training pixels in [0, 1]: float32, 3, on the device that computes."""
+    std: Tensor
+    flip: bool
+    """Whether pictures may be mirrored."""
+    fingerprint: str
+    """16 hex digits; the same pictures have the same fingerprint, wherever they lie."""
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.train.pixels.shape[-1]
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Bytes, B×3×S×S, to float32 of mean 0 and deviation 1, channels last, on the device."""
+        images = pixels.to(self.mean.device, non_blocking=True).to(
+            torch.float32, memory_format=torch.channels_last
+        )
+        shape = (1, 3, 1, 1)
+        return images.div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))
+
+
+def channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel of uint8 N×3×S×S in [0, 1]; two float32 vectors.
+
+    Counts bytes rather than adding floats, so the result is exact and in any order the same.
+    """
+    counts = torch.zeros(3, 256, dtype=torch.float64)
+    for start in range(0, len(pixels), CHUNK):
+        for channel in range(3):
+            levels = pixels[start : start + CHUNK, channel].flatten()
+            counts[channel] += torch.bincount(levels, minlength=256)
+    share = counts / counts.sum(1, keepdim=True)
+    brightness = torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ brightness
+    variance = (share * (brightness - mean[:, None]) ** 2).sum(1)
+    # One grey level is the least that a byte can vary; a constant channel would divide by zero.
+    return mean.float(), variance.sqrt().clamp(min=1 / 255).float()
+
+
+def fingerprint(classes: tuple[str, ...], *splits: Split) -> str:
+    """16 hex digits of SHA-256 over image size, classes, pixels and labels (host tensors)."""
+    shapes = [list(part.pixels.shape) for part in splits]
+    digest = hashlib.sha256(json.dumps([shapes, classes]).encode())
+    for part in splits:
+        digest.update(part.pixels.numpy().data)
+        digest.update(part.labels.numpy().data)
+    return digest.hexdigest()[:16]

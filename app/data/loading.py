@@ -1,0 +1,78 @@
+"""`load`: from what the user calls a data set to decoded pixels where they fit."""
+
+from pathlib import Path
+
+import torch
+
+from app.data import storage
+from app.data.filling import fill
+from app.data.folder import LAYOUT, read_folder
+from app.data.image_data import ImageData, Split, channel_statistics, fingerprint
+from app.data.pictures import Pictures, Source
+from app.data.registry import readers
+from app.errors import InputError
+
+MIN_SIZE = 8
+
+
+def load(
+    name: str,
+    *,
+    image_size: int,
+    data_dir: Path,
+    device: torch.device,
+    cache_dir: Path,
+    seed: int = 0,
+) -> ImageData:
+    """Load a registered data set, or a folder of pictures, at `image_size` pixels.
+
+    Downloads go to `data_dir`. Pixels that exceed half of the device's free memory stay on the
+    host; those that exceed half of the host's go to a temporary file in `cache_dir`. `seed` has
+    no influence: splits are fixed so that every study of a data set is judged on the same test.
+    Raises InputError for an unknown name and for a folder or picture that cannot be used.
+    """
+    if image_size < MIN_SIZE:
+        raise InputError(f"image size {image_size} is too small; choose {MIN_SIZE} or more")
+    source = _open(name, data_dir)
+    size = (len(source.train) + len(source.test)) * 3 * image_size**2
+    in_memory = storage.fits(size, storage.HOST)
+
+    def decode(pictures: Pictures, description: str) -> Split:
+        pixels = storage.allocate(len(pictures), image_size, in_memory, cache_dir)
+        fill(pixels, pictures, description)
+        return Split(pixels, torch.tensor(pictures.labels, dtype=torch.int64))
+
+    train, test = decode(source.train, "train pictures"), decode(source.test, "test pictures")
+    mean, std = channel_statistics(train.pixels)
+    place = device if storage.fits(size, device) else storage.HOST
+    return ImageData(
+        name=name,
+        classes=source.classes,
+        train=train.to(place),
+        test=test.to(place),
+        mean=mean.to(device),
+        std=std.to(device),
+        flip=source.flip,
+        fingerprint=fingerprint(source.classes, train, test),
+    )
+
+
+def _open(name: str, data_dir: Path) -> Source:
+    known = readers()
+    if name in known:
+        return known[name](data_dir)
+    try:
+        folder = Path(name).expanduser()
+        is_folder, exists = folder.is_dir(), folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # no rights, unknown ~user, too long
+        raise InputError(
+            f"cannot look for the folder '{name}' ({error}); check path and rights"
+        ) from error
+    if is_folder:
+        return read_folder(folder)
+    if exists:
+        raise InputError(f"{folder} is a file, not a folder; unpack it and give a folder {LAYOUT}")
+    raise InputError(
+        f"'{name}' is neither a known data set ({', '.join(known)}) nor an existing folder; "
+        f"a folder is given as --dataset FOLDER and holds {LAYOUT}"
+    )

@@ -1,0 +1,79 @@
+"""Endless shuffled batches that continue after an interruption exactly where they stopped."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app.data.augment import crop_and_mirror
+from app.data.image_data import ImageData
+from app.errors import InputError
+
+
+class BatchStream:
+    """Batches of the training split, each pass in a new order, a last partial batch dropped.
+
+    Its generator lives on the CPU whatever the device, so all devices draw the same batches.
+    Raises InputError unless 1 ≤ batch_size ≤ number of training pictures.
+    """
+
+    def __init__(
+        self, data: ImageData, batch_size: int, seed: int, augment: bool, device: torch.device
+    ) -> None:
+        if not 1 <= batch_size <= len(data.train):
+            raise InputError(
+                f"batch size {batch_size} does not suit the {len(data.train)} training pictures; "
+                f"choose 1 to {len(data.train)}"
+            )
+        self._data = data
+        self._batch_size = batch_size
+        self._augment = augment
+        self._device = device
+        self._generator = torch.Generator().manual_seed(seed)
+        self._order = self._shuffle()
+        self._position = 0
+
+    def next_batch(self) -> tuple[Tensor, Tensor]:
+        """Images, float32 B×3×S×S, normalised, channels last, and labels, int64 B; on device."""
+        if self._position + self._batch_size > len(self._order):
+            self._order = self._shuffle()
+            self._position = 0
+        chosen = self._order[self._position : self._position + self._batch_size]
+        self._position += self._batch_size
+        train = self._data.train
+        chosen = chosen.to(train.pixels.device)
+        pixels = train.pixels[chosen].to(self._device)
+        if self._augment:
+            pixels = self._augmented(pixels)
+        return self._data.normalise(pixels).to(self._device), train.labels[chosen].to(self._device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and an int; `torch.load(weights_only=True)` reads them back."""
+        return {
+            "generator": self._generator.get_state(),
+            "order": self._order.clone(),
+            "position": self._position,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where the stream that gave `state` stood, with the same batches.
+
+        Raises InputError if that stream ran over another number of pictures.
+        """
+        if len(state["order"]) != len(self._data.train):
+            raise InputError(
+                f"the checkpoint was made with {len(state['order'])} training pictures, the data "
+                f"set has {len(self._data.train)}; give the same data set or start afresh"
+            )
+        self._generator.set_state(state["generator"].cpu())
+        self._order = state["order"].cpu().clone()
+        self._position = int(state["position"])
+
+    def _shuffle(self) -> Tensor:
+        return torch.randperm(len(self._data.train), generator=self._generator)
+
+    def _augmented(self, pixels: Tensor) -> Tensor:
+        count, reach = len(pixels), self._data.image_size // 8
+        offsets = torch.randint(-reach, reach + 1, (2, count), generator=self._generator)
+        mirrored = torch.rand(count, generator=self._generator) < 0.5
+        return crop_and_mirror(pixels, offsets, mirrored & self._data.flip)

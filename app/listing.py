@@ -1,0 +1,42 @@
+"""The presets and studies, and how far each has come."""
+
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+from rich.console import Console
+from rich.table import Table
+
+from app.search.storage import open_storage
+from app.settings import database_url, load_settings, presets
+
+
+def print_studies(runs: Path, storage_url: str | None) -> None:
+    """One line a preset or stored study."""
+    counts: dict[str, int] = {}
+    if storage_url or (runs / "studies.db").exists():
+        storage = open_storage(storage_url or database_url(runs))
+        for name in optuna.get_all_study_names(storage):
+            study = optuna.load_study(study_name=name, storage=storage)
+            counts[name] = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    table = Table("study", "space", "data", "supernet", "trials", "folder")
+    for name in presets():
+        preset = load_settings(name)
+        done = counts.pop(name, 0)
+        table.add_row(
+            name,
+            preset.space,
+            preset.dataset,
+            _supernet(runs / name),
+            f"{done}/{preset.search.trials}",
+            str(runs / name) if (runs / name).exists() else "not begun",
+        )
+    for name, done in counts.items():
+        table.add_row(name, "", "", _supernet(runs / name), str(done), str(runs / name))
+    Console(highlight=False).print(table)
+
+
+def _supernet(folder: Path) -> str:
+    if (folder / "reference.json").exists():
+        return "trained"
+    return "begun" if (folder / "supernet.pt").exists() else "–"

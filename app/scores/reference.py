@@ -1,0 +1,90 @@
+"""The reference sample: random architectures, scored once and stored with the supernet."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from app.errors import InputError
+from app.files import write_json
+from app.progress import progress_bar
+from app.scores.scorer import Scorer, Scores
+from spaces import Space
+
+SECONDS_BETWEEN_WRITES = 5.0
+
+
+@dataclass
+class Reference:
+    """Random architectures of a space and their scores."""
+
+    definition: dict[str, Any]
+    scores: dict[str, Scores]
+    """By architecture, in the order of the sample."""
+    seconds: float = 0.0
+
+    def save(self, path: Path) -> None:
+        """Write JSON atomically."""
+        write_json(path, self.__dict__)
+
+    @staticmethod
+    def load(path: Path) -> "Reference":
+        """Read what `save` wrote. Raises InputError for anything else."""
+        try:
+            return Reference(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            raise InputError(
+                f"'{path}' is no readable reference sample: delete it and it is made again"
+            ) from None
+
+
+def sample_architectures(space: Space, count: int, seed: int) -> list[str]:
+    """`count` different random architectures, or as many as a small space yields."""
+    rng = Random(f"reference {seed}")
+    found: dict[str, None] = {}
+    for _ in range(100 * count):
+        found[space.sample(rng)] = None
+        if len(found) == count:
+            break
+    return list(found)
+
+
+def score_reference(
+    space: Space,
+    scorer: Scorer,
+    count: int,
+    seed: int,
+    path: Path,
+    definition: dict[str, Any],
+    check: Callable[[], None],
+) -> Reference:
+    """Score the sample, or what is missing of it in the file at `path`, and keep it there.
+
+    `check` is called between architectures and may raise KeyboardInterrupt; what was scored is
+    saved first.
+    """
+    reference = Reference.load(path) if path.exists() else Reference(definition, {})
+    archs = sample_architectures(space, count, seed)
+    if all(arch in reference.scores for arch in archs):
+        return reference
+    saved = clock = time.monotonic()
+    with progress_bar("Reference sample", len(archs), len(reference.scores)) as advance:
+        try:
+            for arch in archs:
+                if arch in reference.scores:
+                    continue
+                check()
+                reference.scores[arch] = scorer(arch)
+                now = time.monotonic()
+                reference.seconds += now - clock
+                clock = now
+                if now - saved > SECONDS_BETWEEN_WRITES:
+                    reference.save(path)
+                    saved = now
+                advance()
+        finally:
+            reference.save(path)
+    return reference

@@ -1,0 +1,62 @@
+"""The Optuna study of a run, and the definition that keeps its trials comparable."""
+
+import warnings
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.study import Study, StudyDirection
+
+from app.errors import InputError
+
+DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+METRICS = ["score", "flops"]
+DEFINITION = "definition"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def open_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> Study:
+    """The study `name`: made if new, else checked against `definition`.
+
+    Raises InputError if the stored study is another program's or defined otherwise.
+    """
+    study = optuna.create_study(
+        storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
+    )
+    stored = study.user_attrs.get(DEFINITION)
+    if stored is None:
+        if study.directions != DIRECTIONS or study.get_trials(deepcopy=False):
+            raise InputError(
+                f"the database holds a study '{name}' of another program; give --study-name NAME"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(METRICS)
+        study.set_user_attr(DEFINITION, definition)
+    else:
+        check_definition(stored, definition, f"study '{name}'")
+    return study
+
+
+def with_sampler(study: Study, storage: BaseStorage, sampler: BaseSampler) -> Study:
+    """The same study, sampled by `sampler`."""
+    return optuna.load_study(study_name=study.study_name, storage=storage, sampler=sampler)
+
+
+def check_definition(stored: dict[str, Any], given: dict[str, Any], what: str) -> None:
+    """Raises InputError naming the first difference and the ways out."""
+    for key in sorted(stored.keys() | given.keys()):
+        if stored.get(key) != given.get(key):
+            raise InputError(
+                f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: "
+                "give the former value again, --study-name NAME for a study beside it, "
+                "or --fresh to delete it and start again"
+            )
+
+
+def discard_study(storage: BaseStorage, name: str) -> None:
+    """Delete the study and its trials, if it exists."""
+    if name in optuna.get_all_study_names(storage):
+        optuna.delete_study(study_name=name, storage=storage)

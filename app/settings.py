@@ -1,0 +1,157 @@
+"""A study file, and options over it, validated into one typed object."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+
+from app.errors import InputError, one_of
+
+PRESETS = Path(__file__).parent.parent / "studies"
+
+
+def _count(value: object) -> object:
+    """Let people write 300M or 1.5G for a number of multiply–adds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"([\d.]+)\s*([kKMG])", value.strip())):
+        return float(match[1]) * {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+    return value
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SupernetSettings(_Settings):
+    """How the supernet is trained; part of what defines a study."""
+
+    steps: PositiveInt = 1000
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: PositiveFloat = 0.05
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NonNegativeFloat = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    gradient_clip: PositiveFloat = 5.0
+    augment: bool = True
+
+
+class ScoreSettings(_Settings):
+    """What an architecture is scored on; part of what defines a study."""
+
+    images: Annotated[int, Field(ge=8)] = 32
+    reference: Annotated[int, Field(ge=8)] = 64
+
+
+class SearchSettings(_Settings):
+    """How long and with what Optuna searches. Only `max_flops` defines a study."""
+
+    trials: PositiveInt = 200
+    sampler: str = "nsga2"
+    population: Annotated[int, Field(ge=4)] = 32
+    max_flops: Annotated[PositiveFloat | None, BeforeValidator(_count)] = None
+
+
+class StudySettings(_Settings):
+    """Everything that a run needs to know."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    space: str
+    space_options: dict[str, Any] = {}
+    dataset: str = "digits"
+    image_size: Annotated[int, Field(ge=8, le=1024)] = 32
+    batchnorm: Literal["unbiased", "biased"] = "unbiased"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    device: str = "auto"
+    runs: Path = Path("runs")
+    data_dir: Path = Path("data")
+    storage: str | None = None
+    supernet: SupernetSettings = SupernetSettings()
+    score: ScoreSettings = ScoreSettings()
+    search: SearchSettings = SearchSettings()
+
+    @field_validator("dataset")
+    @classmethod
+    def _dataset_is_named(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("give the name of a data set or an image folder")
+        return value
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of the study lies, except its trials."""
+        return self.runs / self.name
+
+    @property
+    def storage_url(self) -> str:
+        """The database that holds the trials: one for all studies unless `storage` says else."""
+        return self.storage or database_url(self.runs)
+
+
+def database_url(runs: Path) -> str:
+    """The database of all studies of a runs folder."""
+    return f"sqlite:///{(runs / 'studies.db').absolute()}"
+
+
+def presets() -> dict[str, Path]:
+    """The study files that come with the program, by name."""
+    return {path.stem: path for path in sorted(PRESETS.glob("*.toml"))}
+
+
+def load_settings(study: str, overrides: dict[str, Any] | None = None) -> StudySettings:
+    """Settings of a preset's name or a path ending in `.toml`; dotted `overrides` win over it.
+
+    Raises InputError naming the file, the field and what is wrong with it.
+    """
+    if study.endswith(".toml"):
+        path = Path(study)
+    elif study in presets():
+        path = presets()[study]
+    else:
+        raise one_of(study, "study", [*presets(), "or the path of a .toml file"])
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the study file '{path}': {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"the study file '{path}' is not valid TOML: {error}") from None
+    values.setdefault("name", path.stem)
+    for field, value in (overrides or {}).items():
+        _set(values, field, value)
+    try:
+        return StudySettings.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_describe(error, path)) from None
+
+
+def _set(values: dict[str, Any], field: str, value: Any) -> None:
+    """Set a dotted field in nested tables."""
+    *tables, last = field.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise InputError(f"'{table}' in '{field}' is a single value, not a table of settings")
+    values[last] = value
+
+
+def _describe(error: ValidationError, path: Path) -> str:
+    """The first complaint of pydantic as one line."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"'{field}' is no setting of a study (from '{path}' or the command line)"
+    if first["type"] == "missing":
+        return f"the study file '{path}' lacks '{field}'"
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{field} = {first['input']!r}: {reason}{more}"

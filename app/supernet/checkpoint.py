@@ -1,0 +1,29 @@
+"""Checkpoints of a supernet: written whole, read without unpickling anything but tensors."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from app.errors import InputError
+from app.files import write_atomically
+
+FORMAT = "bnnas supernet 1"
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings and containers of them) atomically."""
+    write_atomically(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU. Raises InputError for a damaged or a foreign file."""
+    hint = "move it away or add --fresh to start this study again"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+        raise InputError(f"'{path}' is no readable checkpoint: {hint}") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"'{path}' is a checkpoint of another program or version: {hint}")
+    return state

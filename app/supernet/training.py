@@ -1,0 +1,154 @@
+"""Training of the BatchNorm-only supernet by single-path uniform sampling (arXiv 1904.00420).
+
+At each step one random architecture of the space is trained on one batch. Only BatchNorm and
+the classifier learn (arXiv 2108.07375), so a step needs no gradient of any convolution weight.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from app.data import BatchStream, ImageData
+from app.device import mixed_precision
+from app.progress import progress_bar
+from app.settings import SupernetSettings
+from app.supernet.checkpoint import load_checkpoint, save_checkpoint
+from spaces import Placement, Space, Supernet
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+STEPS_BETWEEN_LOSSES = 10  # reading a loss waits for the device
+
+
+class SupernetTraining:
+    """A supernet, its optimiser, and the streams of batches and paths; all of it resumable."""
+
+    def __init__(
+        self,
+        space: Space,
+        placement: Placement,
+        data: ImageData,
+        settings: SupernetSettings,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.space = space
+        self.settings = settings
+        self.device = device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # on the CPU, so that every device starts from the same weights
+            supernet = space.supernet(placement)
+        # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
+        self.supernet: Supernet = supernet.to(device).to(memory_format=torch.channels_last)
+        self.learning = [p for p in supernet.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.SGD(
+            self.learning,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, settings.steps)
+        self.batches = BatchStream(data, settings.batch_size, seed, settings.augment, device)
+        self.paths = Random(seed)
+        self.step_count = 0
+        self.seconds = 0.0
+        self.losses: list[tuple[int, float]] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.step_count >= self.settings.steps
+
+    def step(self) -> Tensor:
+        """One batch along one random path; returns its loss, a scalar still on the device."""
+        images, labels = self.batches.next_batch()
+        arch = self.space.sample(self.paths)
+        with mixed_precision(self.device):
+            loss = F.cross_entropy(
+                self.supernet(images, arch), labels, label_smoothing=self.settings.label_smoothing
+            )
+        # parameters off the path keep no gradient, and SGD then leaves them and their momentum be
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.learning, self.settings.gradient_clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.step_count += 1
+        return loss.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a later process needs to go on as if nothing had happened."""
+        return {
+            "step": self.step_count,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "supernet": self.supernet.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "batches": self.batches.state_dict(),
+            "paths": self.paths.getstate(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.step_count, self.seconds = state["step"], state["seconds"]
+        self.losses = state["losses"]
+        self.supernet.load_state_dict(state["supernet"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.batches.load_state_dict(state["batches"])
+        self.paths.setstate(state["paths"])
+
+
+def train_supernet(
+    training: SupernetTraining, path: Path, definition: dict[str, Any], check: Callable[[], None]
+) -> None:
+    """Train to the end, or go on from the checkpoint at `path`, saving there now and then.
+
+    `definition` is stored in the checkpoint. `check` is called between steps and may raise
+    KeyboardInterrupt, before which the last step is saved. Raises FloatingPointError when the
+    loss is no longer finite.
+    """
+    if path.exists():
+        training.load_state_dict(load_checkpoint(path))
+    if training.finished:
+        return
+    total = training.settings.steps
+
+    def save() -> None:
+        save_checkpoint(path, {"definition": definition, **training.state_dict()})
+
+    saved = clock = time.monotonic()
+    with progress_bar("Supernet", total, training.step_count) as advance:
+        note = ""
+        try:
+            while not training.finished:
+                check()
+                loss = training.step()
+                if training.step_count % STEPS_BETWEEN_LOSSES == 0 or training.finished:
+                    value = loss.item()
+                    if not math.isfinite(value):
+                        raise FloatingPointError(
+                            f"the supernet's loss is {value} at step {training.step_count}, "
+                            f"learning rate {training.schedule.get_last_lr()[0]:.3g}; "
+                            "try a smaller supernet.learning_rate"
+                        )
+                    training.losses.append((training.step_count, value))
+                    note = f"loss {value:.3f}"
+                now = time.monotonic()
+                training.seconds += now - clock
+                clock = now
+                if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                    save()
+                    saved = clock = time.monotonic()
+                advance(note=note)
+        except KeyboardInterrupt:
+            save()
+            raise
+    save()

@@ -1,0 +1,219 @@
+"""The networks of DARTS (arXiv 1806.09055): cells stacked on a stem."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spaces._darts_cells import NODES, OPERATIONS, Cells, Entry, parse
+from spaces._darts_ops import BUILDERS, FactorizedReduce, ReLUConvBN
+from spaces.base import Supernet, Tap
+from spaces.batchnorm import Placement, freeze_convolutions, initialise
+from spaces.ops import conv
+
+EDGES = tuple((node, source) for node in NODES for source in range(node))
+
+Step = tuple[nn.Module, int]
+"""An operation and the node of its cell that it reads."""
+
+
+@dataclass(frozen=True)
+class EdgeShape:
+    """Where an operation stands: channels in and out, stride, height of its input in pixels."""
+
+    channels: int
+    stride: int
+    size: int
+
+    def build(self, operation: str, placement: Placement) -> nn.Module:
+        """The candidate `operation`."""
+        return BUILDERS[operation](self.channels, self.stride, placement)
+
+
+@dataclass(frozen=True)
+class CellShape:
+    """A cell: channels of its two inputs and of its nodes, and the height of its nearer input.
+
+    `after_reduction`: its farther input has twice that height.
+    """
+
+    farther: int
+    nearer: int
+    channels: int
+    size: int
+    reduction: bool
+    after_reduction: bool
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the concatenated nodes."""
+        return len(NODES) * self.channels
+
+    @property
+    def size_out(self) -> int:
+        """Height of the output."""
+        return -(-self.size // 2) if self.reduction else self.size
+
+    def entries(self, cells: Cells) -> tuple[Entry, ...]:
+        """The entries of the cell of this kind."""
+        return cells.reduce if self.reduction else cells.normal
+
+    def edge(self, source: int) -> EdgeShape:
+        """The shape of an operation that reads node `source`: only cell inputs are reduced."""
+        from_input = source < NODES[0]
+        stride = 2 if self.reduction and from_input else 1
+        return EdgeShape(self.channels, stride, self.size if from_input else self.size_out)
+
+    def preprocess(self, placement: Placement) -> tuple[nn.Module, nn.Module]:
+        """What brings the farther and the nearer input to `channels` and to one size."""
+        fit = FactorizedReduce if self.after_reduction else ReLUConvBN
+        return (
+            fit(self.farther, self.channels, placement),
+            ReLUConvBN(self.nearer, self.channels, placement),
+        )
+
+
+Shapes = tuple[CellShape, ...]
+
+
+def _stem(cell: CellShape, placement: Placement) -> list[nn.Module]:
+    """Images to the first cell's farther input, and that to its nearer one."""
+    channels, half = cell.nearer, cell.nearer // 2
+    if not cell.after_reduction:
+        return [nn.Sequential(conv(3, channels, 3), placement.last(channels)), nn.Identity()]
+    farther = nn.Sequential(
+        conv(3, half, 3, 2),
+        placement.last(half),
+        nn.ReLU(inplace=True),
+        conv(half, channels, 3, 2),
+        placement.last(channels),
+    )
+    nearer = nn.Sequential(nn.ReLU(), conv(channels, channels, 3, 2), placement.last(channels))
+    return [farther, nearer]
+
+
+class _Cell(nn.Module):
+    """A cell around its operations, whichever of them are to be run."""
+
+    def __init__(
+        self, shape: CellShape, operations: Iterable[nn.Module], placement: Placement
+    ) -> None:
+        super().__init__()
+        self.farther, self.nearer = shape.preprocess(placement)
+        self.operations = nn.ModuleList(operations)
+        self.tap = Tap()
+
+    def forward(self, farther: Tensor, nearer: Tensor, steps: Sequence[Step]) -> Tensor:
+        """N×4·channels×H×W, the sums of each two of the eight steps."""
+        nodes = [self.farther(farther), self.nearer(nearer)]
+        for (first, i), (second, j) in zip(steps[::2], steps[1::2], strict=True):
+            nodes.append(first(nodes[i]) + second(nodes[j]))
+        output: Tensor = self.tap(torch.cat(nodes[2:], 1))
+        return output
+
+
+class Trunk(nn.Module):
+    """What every network of the space shares around its chosen operations."""
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        classes: int,
+        operations: Iterable[Iterable[nn.Module]],
+        placement: Placement,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.ModuleList(_stem(shapes[0], placement))
+        self.cells = nn.ModuleList(
+            _Cell(shape, inside, placement)
+            for shape, inside in zip(shapes, operations, strict=True)
+        )
+        self.classifier = nn.Linear(shapes[-1].outputs, classes)
+        initialise(self)
+
+    def operations(self) -> Iterator[nn.ModuleList]:
+        """What each cell holds."""
+        for cell in self.cells:
+            assert isinstance(cell, _Cell)
+            yield cell.operations
+
+    def run(self, images: Tensor, steps: Iterable[Sequence[Step]]) -> Tensor:
+        """Class scores of `images`, the cells taking these `steps`."""
+        farther = self.stem[0](images)
+        nearer = self.stem[1](farther)
+        for cell, inside in zip(self.cells, steps, strict=True):
+            farther, nearer = nearer, cell(farther, nearer, inside)
+        scores: Tensor = self.classifier(nearer.mean((2, 3)))
+        return scores
+
+
+class Network(Trunk):
+    """The stand-alone network of one architecture."""
+
+    def __init__(self, shapes: Shapes, classes: int, cells: Cells, placement: Placement) -> None:
+        entries = [shape.entries(cells) for shape in shapes]
+        operations = (
+            [shape.edge(source).build(operation, placement) for operation, source in inside]
+            for shape, inside in zip(shapes, entries, strict=True)
+        )
+        super().__init__(shapes, classes, operations, placement)
+        self.sources = [[source for _, source in inside] for inside in entries]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N×3×H×W images to N×classes scores."""
+        inside = zip(self.operations(), self.sources, strict=True)
+        return self.run(images, (list(zip(*both, strict=True)) for both in inside))
+
+
+class DartsSupernet(Trunk, Supernet):
+    """Every candidate on every edge of every cell; a forward pass runs two of them a node.
+
+    Candidates belong to an edge, as in DARTS: a node that chooses the same operation on the same
+    input twice runs the same weights twice.
+    """
+
+    def __init__(self, shapes: Shapes, classes: int, placement: Placement) -> None:
+        operations = (
+            [
+                nn.ModuleDict({op: shape.edge(source).build(op, placement) for op in OPERATIONS})
+                for _, source in EDGES
+            ]
+            for shape in shapes
+        )
+        super().__init__(shapes, classes, operations, placement)
+        self.shapes = shapes
+        freeze_convolutions(self)
+
+    def forward(self, images: Tensor, arch: str) -> Tensor:
+        """N×3×H×W images to N×classes scores along `arch`."""
+        return self.run(images, self._chosen(arch))
+
+    def scales(self, arch: str) -> list[Tensor]:
+        """γ of the last BatchNorm of each chosen operation; `none` has none."""
+        norms = (
+            [m for m in operation.modules() if isinstance(m, nn.BatchNorm2d)][-1:]
+            for steps in self._chosen(arch)
+            for operation, _ in steps
+        )
+        return [norm.weight for found in norms for norm in found]
+
+    def state_of(self, arch: str) -> dict[str, Tensor]:
+        """The trunk's entries, and those of the chosen operations under their place in the cell."""
+        state = {k: v for k, v in self.state_dict().items() if ".operations." not in k}
+        for cell, steps in enumerate(self._chosen(arch)):
+            for i, (operation, _) in enumerate(steps):
+                prefix = f"cells.{cell}.operations.{i}."
+                state |= {prefix + k: v for k, v in operation.state_dict().items()}
+        return state
+
+    def _chosen(self, arch: str) -> Iterator[list[Step]]:
+        """The eight steps of each cell."""
+        cells = parse(arch)
+        for shape, edges in zip(self.shapes, self.operations(), strict=True):
+            steps = []
+            for i, (operation, source) in enumerate(shape.entries(cells)):
+                candidates = edges[EDGES.index((NODES[i // 2], source))]
+                assert isinstance(candidates, nn.ModuleDict)
+                steps.append((candidates[operation], source))
+            yield steps

@@ -1,0 +1,116 @@
+"""The candidate operations of DARTS (arXiv 1806.09055) and what its cells put before them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spaces.batchnorm import Placement
+from spaces.ops import Skip, conv
+
+# ReLU is never in place on an operation's input: other operations read the same tensor.
+
+
+class ReLUConvBN(nn.Sequential):
+    """ReLU, 1×1 convolution, BatchNorm: N×inputs×H×W to N×outputs×H×W."""
+
+    def __init__(self, inputs: int, outputs: int, placement: Placement) -> None:
+        super().__init__(nn.ReLU(), conv(inputs, outputs, 1), placement.last(outputs))
+
+
+class FactorizedReduce(nn.Module):
+    """Halves the size: ReLU, two 1×1 convolutions of stride 2, one pixel apart, BatchNorm.
+
+    Between them they see both pixels of each diagonal, where one would drop three of four. A
+    zero border on the far side lets odd sizes round up, as the other operations do.
+    """
+
+    def __init__(self, inputs: int, outputs: int, placement: Placement) -> None:
+        super().__init__()
+        self.even = conv(inputs, outputs // 2, 1, 2)
+        self.odd = conv(inputs, outputs - outputs // 2, 1, 2)
+        self.norm = placement.last(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×inputs×H×W to N×outputs×⌈H/2⌉×⌈W/2⌉."""
+        x = F.relu(x)
+        shifted = F.pad(x[:, :, 1:, 1:], (0, 1, 0, 1))
+        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], 1))
+        return y
+
+
+class SeparableConv(nn.Sequential):
+    """ReLU, depthwise k×k and 1×1 convolution, BatchNorm; all twice, the stride in the first."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, placement: Placement) -> None:
+        super().__init__(
+            nn.ReLU(),
+            conv(channels, channels, kernel, stride, groups=channels),
+            conv(channels, channels, 1),
+            placement.inner(channels),
+            nn.ReLU(inplace=True),
+            conv(channels, channels, kernel, groups=channels),
+            conv(channels, channels, 1),
+            placement.last(channels),
+        )
+
+
+class DilatedConv(nn.Sequential):
+    """ReLU, depthwise k×k convolution over every second pixel, 1×1 convolution, BatchNorm."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, placement: Placement) -> None:
+        depthwise = nn.Conv2d(
+            channels,
+            channels,
+            kernel,
+            stride,
+            padding=kernel - 1,
+            dilation=2,
+            groups=channels,
+            bias=False,
+        )
+        super().__init__(
+            nn.ReLU(), depthwise, conv(channels, channels, 1), placement.last(channels)
+        )
+
+
+class Zero(nn.Module):
+    """`none`: zeros of the shape that the other operations give."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W to N×C×⌈H/stride⌉×⌈W/stride⌉."""
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
+
+
+def _max_pool(channels: int, stride: int, placement: Placement) -> nn.Module:
+    pool = nn.MaxPool2d(3, stride, padding=1)
+    return nn.Sequential(pool, placement.after_parameter_free(channels))
+
+
+def _avg_pool(channels: int, stride: int, placement: Placement) -> nn.Module:
+    pool = nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+    return nn.Sequential(pool, placement.after_parameter_free(channels))
+
+
+def _skip(channels: int, stride: int, placement: Placement) -> nn.Module:
+    if stride == 1:
+        return Skip(channels, placement)
+    return FactorizedReduce(channels, channels, placement)
+
+
+BUILDERS: dict[str, Callable[[int, int, Placement], nn.Module]] = {
+    "none": lambda channels, stride, placement: Zero(stride),
+    "max_pool_3x3": _max_pool,
+    "avg_pool_3x3": _avg_pool,
+    "skip_connect": _skip,
+    "sep_conv_3x3": lambda channels, *rest: SeparableConv(channels, 3, *rest),
+    "sep_conv_5x5": lambda channels, *rest: SeparableConv(channels, 5, *rest),
+    "dil_conv_3x3": lambda channels, *rest: DilatedConv(channels, 3, *rest),
+    "dil_conv_5x5": lambda channels, *rest: DilatedConv(channels, 5, *rest),
+}
+"""Operation by name: a function of channels, stride and placement. All keep the channels."""

@@ -1,0 +1,183 @@
+"""What NAS-Bench-101's cells are made of, at exact widths and cut out of a supernet's.
+
+Stand-alone cells hold plain modules, so that they export and count as usual. A supernet holds
+every part at full width; an architecture uses the first channels of it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, reduce
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from spaces._nasbench101_cell import MAX_INNER, OPERATIONS, Cell
+from spaces.batchnorm import Placement
+from spaces.ops import conv
+
+KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
+STEM, PROJECTION = KERNELS
+INNER = range(1, MAX_INNER + 1)
+
+
+class Part(NamedTuple):
+    """An operation of a cell, or a projection of its input, with its channels in and out."""
+
+    operation: str
+    inputs: int
+    outputs: int
+
+    def build(self, placement: Placement) -> nn.Sequential:
+        """The module; every candidate ends in its BatchNorm, but for the ReLU of a convolution."""
+        if self.operation not in KERNELS:
+            return nn.Sequential(
+                nn.MaxPool2d(3, 1, 1), placement.after_parameter_free(self.outputs)
+            )
+        return nn.Sequential(
+            conv(self.inputs, self.outputs, KERNELS[self.operation]),
+            placement.last(self.outputs),
+            nn.ReLU(),  # not in place: scores look at what BatchNorm puts out
+        )
+
+
+class CellShape(NamedTuple):
+    """Where a cell stands: channels in and out, and its height in pixels."""
+
+    inputs: int
+    outputs: int
+    size: int
+
+    def parts(self, cell: Cell) -> dict[str, Part]:
+        """The operations of `cell`, `vertex1` and on, and the projections of its input."""
+        widths = cell.widths(self.outputs)
+        operations = {
+            f"vertex{v}": Part(operation, widths[v], widths[v])
+            for v, operation in zip(cell.inner, cell.operations, strict=True)
+        }
+        projections = {
+            self.projection(cell, v): Part(PROJECTION, self.inputs, widths[v])
+            for v in (*cell.inner, cell.output)
+            if 0 in cell.parents(v)
+        }
+        return operations | projections
+
+    def candidates(self) -> dict[str, list[Part]]:
+        """What a part may be in any cell, by name and at full width."""
+        operations = [Part(operation, self.outputs, self.outputs) for operation in OPERATIONS]
+        projection = [Part(PROJECTION, self.inputs, self.outputs)]
+        names = (*(f"input_to_{v}" for v in INNER), "input_to_output")
+        return {f"vertex{v}": operations for v in INNER} | dict.fromkeys(names, projection)
+
+    def run(self, cell: Cell, x: Tensor, parts: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
+        """N×inputs×H×W to N×outputs×H×W: `cell`, made of `parts`, applied to `x`.
+
+        A vertex adds what it reads, cut to its own channels; the output concatenates. From the
+        cell's input each reads a projection, which at the output is added to what is there.
+        """
+        widths = cell.widths(self.outputs)
+        values: dict[int, Tensor] = {}
+        for v in (*cell.inner, cell.output):
+            read = [values[u] for u in cell.parents(v) if u]
+            if v == cell.output:
+                terms = [torch.cat(read, 1)] if read else []
+            else:
+                terms = [value[:, : widths[v]] for value in read]
+            if 0 in cell.parents(v):
+                terms.append(parts[self.projection(cell, v)](x))
+            total = reduce(torch.add, terms)
+            values[v] = total if v == cell.output else parts[f"vertex{v}"](total)
+        return values[cell.output]
+
+    @staticmethod
+    def projection(cell: Cell, vertex: int) -> str:
+        """The name of the projection that `vertex` reads; the output's is one for all cells."""
+        return f"input_to_{'output' if vertex == cell.output else vertex}"
+
+
+class PlainCell(nn.ModuleDict):
+    """One cell of a stand-alone network: its parts and no others."""
+
+    def __init__(self, shape: CellShape, cell: Cell, placement: Placement) -> None:
+        super().__init__({n: part.build(placement) for n, part in shape.parts(cell).items()})
+        self.shape, self.cell = shape, cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×inputs×H×W to N×outputs×H×W."""
+        return self.shape.run(self.cell, x, dict(self.items()))
+
+
+class _SlicedConv(nn.Conv2d):
+    """A convolution of stride 1 of which an architecture uses the first channels, in and out."""
+
+    def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
+        """N×inputs×H×W to N×outputs×H×W."""
+        weight = self.weight[:outputs, : x.shape[1]]
+        return F.conv2d(x, weight, padding=self.padding)
+
+
+class _SlicedBatchNorm(nn.BatchNorm2d):
+    """A BatchNorm of which an architecture uses the first channels; always batch statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of x's shape."""
+        weight, bias = (parameter[: x.shape[1]] for parameter in (self.weight, self.bias))
+        return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
+
+
+class SlicedPart(nn.Sequential):
+    """A part at full width, with the names in its state that `Part.build` gives them."""
+
+    def __init__(self, part: Part, placement: Placement) -> None:
+        super().__init__(*map(self._sliced, part.build(placement)))
+
+    @staticmethod
+    def _sliced(layer: nn.Module) -> nn.Module:
+        if isinstance(layer, nn.Conv2d):
+            kernel = layer.kernel_size[0]
+            return _SlicedConv(
+                layer.in_channels, layer.out_channels, kernel, padding=kernel // 2, bias=False
+            )
+        if isinstance(layer, nn.BatchNorm2d):
+            return _SlicedBatchNorm(layer.num_features, layer.eps, track_running_stats=False)
+        return layer
+
+    def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
+        """N×inputs×H×W to N×outputs×H×W; neither may be wider than the part."""
+        for layer in self:
+            x = layer(x, outputs) if isinstance(layer, _SlicedConv) else layer(x)
+        return x
+
+    def state_of(self, part: Part) -> dict[str, Tensor]:
+        """The state of `part.build`: parameters that forward uses, cut alike."""
+        ends = part.outputs, part.inputs
+        return {
+            name: tensor[tuple(map(slice, ends[: tensor.dim()]))]
+            for name, tensor in self.state_dict().items()
+        }
+
+
+class SuperCell(nn.ModuleDict):
+    """Every part that any cell may have at this place."""
+
+    def __init__(self, shape: CellShape, placement: Placement) -> None:
+        super().__init__(
+            {
+                f"{name}:{part.operation}": SlicedPart(part, placement)
+                for name, parts in shape.candidates().items()
+                for part in parts
+            }
+        )
+        self.shape = shape
+
+    def chosen(self, cell: Cell) -> Iterator[tuple[str, Part, SlicedPart]]:
+        """Name, shape and module of each part of `cell`."""
+        for name, part in self.shape.parts(cell).items():
+            module = self[f"{name}:{part.operation}"]
+            assert isinstance(module, SlicedPart)
+            yield name, part, module
+
+    def forward(self, x: Tensor, cell: Cell) -> Tensor:
+        """N×inputs×H×W to N×outputs×H×W."""
+        parts = {n: partial(m, outputs=part.outputs) for n, part, m in self.chosen(cell)}
+        return self.shape.run(cell, x, parts)

@@ -1,0 +1,151 @@
+"""The DARTS space (arXiv 1806.09055): one normal and one reduction cell, stacked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from optuna.distributions import CategoricalDistribution
+from torch import nn
+
+from spaces import register
+from spaces._darts_cells import (
+    KINDS,
+    NODES,
+    OPERATIONS,
+    canonical_cells,
+    parse,
+    to_genotype,
+    to_json,
+)
+from spaces._darts_networks import EDGES, CellShape, DartsSupernet, EdgeShape, Network, Trunk
+from spaces.base import Space, Supernet
+from spaces.batchnorm import Placement
+from spaces.cost import Cost, count
+
+SLOTS = "ab"
+
+
+@register
+@dataclass(frozen=True)
+class Darts(Space):
+    """A stem, `layers` cells, global average pooling and a classifier; no auxiliary head.
+
+    A cell reads the outputs of the two cells before it and concatenates its nodes 2 to 5. Each
+    node adds up two operations on earlier nodes, possibly on the same one. The cells at a third
+    and at two thirds of the depth are reduction cells, which halve the size and double the
+    channels. On images of at most 64 px the stem is one 3×3 convolution to 3·channels; on
+    larger ones, three of stride 2. The defaults are the network that the paper evaluates on
+    CIFAR; for ImageNet it takes 14 layers and 48 channels.
+
+    An architecture is `{"normal":[[operation,input],…],"reduce":[…]}`, two entries a node; see
+    `canonical`. Raises ValueError on fewer than 3 layers or on odd channels.
+    """
+
+    name: ClassVar[str] = "darts"
+
+    layers: int = 20
+    channels: int = 36
+
+    def __post_init__(self) -> None:
+        if type(self.layers) is not int or self.layers < 3:
+            raise ValueError(f"layers must be an integer of at least 3, not {self.layers!r}")
+        if type(self.channels) is not int or self.channels < 2 or self.channels % 2:
+            raise ValueError(f"channels must be a positive even integer, not {self.channels!r}")
+
+    @property
+    def _small(self) -> bool:
+        return self.image_size <= 64
+
+    @cached_property
+    def shapes(self) -> tuple[CellShape, ...]:
+        """The shapes of the cells, first to last."""
+        channels, size, reduced = self.channels, self.image_size, not self._small
+        farther = nearer = 3 * channels if self._small else channels
+        for _ in range(0 if self._small else 3):
+            size = -(-size // 2)
+        shapes = []
+        for layer in range(self.layers):
+            reduction = layer in (self.layers // 3, 2 * self.layers // 3)
+            channels *= 2 if reduction else 1
+            shape = CellShape(farther, nearer, channels, size, reduction, reduced)
+            farther, nearer, size, reduced = nearer, shape.outputs, shape.size_out, reduction
+            shapes.append(shape)
+        return tuple(shapes)
+
+    def distributions(self) -> dict[str, CategoricalDistribution]:
+        """Operation and input of both entries, a and b, of every node: 32 choices."""
+        return {
+            f"{kind} {node}{slot} {what}": CategoricalDistribution(choices)
+            for kind in KINDS
+            for node in NODES
+            for slot in SLOTS
+            for what, choices in (("operation", OPERATIONS), ("input", range(node)))
+        }
+
+    def decode(self, params: Mapping[str, Any]) -> str:
+        """Choices to string; every combination is feasible."""
+        values = [params[name] for name in self.distributions()]
+        entries = list(zip(values[::2], values[1::2], strict=True))
+        half = len(entries) // 2
+        return to_json(canonical_cells(entries[:half], entries[half:]))
+
+    def encode(self, arch: str) -> dict[str, Any]:
+        """String to choices."""
+        values = (value for cell in parse(arch) for entry in cell for value in entry)
+        return dict(zip(self.distributions(), values, strict=True))
+
+    def canonical(self, text: str) -> str:
+        """The JSON of this JSON or `Genotype(…)` text. Raises ArchitectureError.
+
+        The two entries of a node are sorted by input, then by operation name, and `none` reads 0.
+        """
+        return to_json(parse(text))
+
+    def genotype(self, arch: str) -> str:
+        """The text as papers print it: `Genotype(normal=[('skip_connect', 0), …], …)`."""
+        return to_genotype(parse(arch))
+
+    def supernet(self, placement: Placement) -> Supernet:
+        """All candidates on every edge of every cell; both entries of a node share them."""
+        return DartsSupernet(self.shapes, self.classes, placement)
+
+    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+        """The chosen operations only, each entry with its own weights."""
+        return Network(self.shapes, self.classes, parse(arch), placement)
+
+    def cost(self, arch: str) -> Cost:
+        """The fixed part plus a look-up per entry and cell."""
+        cells = parse(arch)
+        chosen = (
+            self._table[shape.edge(source), operation]
+            for shape in self.shapes
+            for operation, source in shape.entries(cells)
+        )
+        return sum(chosen, self._fixed_cost)
+
+    @cached_property
+    def _table(self) -> dict[tuple[EdgeShape, str], Cost]:
+        edges = {shape.edge(source) for shape in self.shapes for _, source in EDGES}
+        with torch.device("meta"):
+            return {
+                (edge, operation): count(
+                    edge.build(operation, Placement.USUAL), edge.channels, edge.size, edge.size
+                )
+                for edge in edges
+                for operation in OPERATIONS
+            }
+
+    @cached_property
+    def _fixed_cost(self) -> Cost:
+        with torch.device("meta"):
+            trunk = Trunk(self.shapes, self.classes, [()] * self.layers, Placement.USUAL)
+            total = count(trunk.classifier, self.shapes[-1].outputs)
+            total += count(nn.Sequential(*trunk.stem), 3, self.image_size, self.image_size)
+            for shape in self.shapes:
+                farther, nearer = shape.preprocess(Placement.USUAL)
+                size = 2 * shape.size if shape.after_reduction else shape.size
+                total += count(farther, shape.farther, size, size)
+                total += count(nearer, shape.nearer, shape.size, shape.size)
+        return total

@@ -1,0 +1,184 @@
+"""The cells of NAS-Bench-101 (arXiv 1902.09635), and one supernet for all 423,624 of them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from typing import Any, ClassVar
+
+import torch
+from optuna.distributions import CategoricalDistribution
+from torch import Tensor, nn
+
+from spaces import _nasbench101_choices as choices
+from spaces import register
+from spaces._nasbench101_cell import canonical_cell
+from spaces._nasbench101_parts import STEM, CellShape, Part, PlainCell, SlicedPart, SuperCell
+from spaces.base import Space, Supernet, Tap
+from spaces.batchnorm import Placement, freeze_convolutions, initialise
+from spaces.cost import Cost, count
+
+STACKS = 3
+
+
+@register
+@dataclass(frozen=True)
+class NASBench101(Space):
+    """Stem 3×3, three stacks of equal cells with max pooling and twice the channels between.
+
+    A cell has at most five inner vertices and nine edges; every vertex is a 3×3 or 1×1
+    convolution (with BatchNorm and ReLU) or 3×3 max pooling. The defaults are the published
+    network. `channels` is the width of the stem and the first stack, `modules` the number of
+    cells a stack; both raise ValueError when they are too small.
+
+    An architecture is the upper triangle of the adjacency matrix as bits, row by row, then `:`
+    and the operations of the inner vertices joined by `|`. Of isomorphic cells the canonical
+    one is that which the benchmark lists, so its parameters are those published.
+    """
+
+    name: ClassVar[str] = "nasbench101"
+
+    modules: int = 3
+    channels: int = 128
+
+    def __post_init__(self) -> None:
+        # Nine edges let at most four inner vertices feed the output, and each needs a channel.
+        for option, least in (("modules", 1), ("channels", 4)):
+            value = getattr(self, option)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{option} must be an integer of at least {least}, not {value!r}")
+
+    @cached_property
+    def shapes(self) -> tuple[CellShape, ...]:
+        """The shapes of all cells, first to last."""
+        inputs, size, shapes = self.channels, self.image_size, []
+        for stack in range(STACKS):
+            for _ in range(self.modules):
+                shapes.append(CellShape(inputs, self.channels << stack, size))
+                inputs = self.channels << stack
+            size = -(-size // 2)
+        return tuple(shapes)
+
+    def distributions(self) -> dict[str, CategoricalDistribution]:
+        """Five vertices, each an operation or `none`; what they read; five extra edges."""
+        return choices.distributions()
+
+    def decode(self, params: Mapping[str, Any]) -> str:
+        """Choices to string. Raises InfeasibleError for one draw in 420: too many edges."""
+        return str(choices.decode(params))
+
+    def encode(self, arch: str) -> dict[str, Any]:
+        """String to choices."""
+        return choices.encode(canonical_cell(arch))
+
+    def canonical(self, text: str) -> str:
+        """The pruned cell as the benchmark lists it. Raises ArchitectureError."""
+        return str(canonical_cell(text))
+
+    def supernet(self, placement: Placement) -> Supernet:
+        """Each operation at each of five vertices of each cell, at the width of the cell."""
+        return NASBench101Supernet(self, placement)
+
+    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+        """The published network of this cell."""
+        cell = canonical_cell(arch)
+        return _Network(
+            self, (PlainCell(shape, cell, placement) for shape in self.shapes), placement
+        )
+
+    def cost(self, arch: str) -> Cost:
+        """The fixed part plus a look-up per part of each cell."""
+        cell = canonical_cell(arch)
+        parts = (
+            _part_cost(part, shape.size)
+            for shape in self.shapes
+            for part in shape.parts(cell).values()
+        )
+        return sum(parts, self._fixed_cost)
+
+    @cached_property
+    def _fixed_cost(self) -> Cost:
+        with torch.device("meta"):
+            trunk = _Trunk(self, (), Placement.USUAL)
+            return count(trunk.stem, 3, self.image_size, self.image_size) + count(
+                trunk.classifier, trunk.classifier.in_features
+            )
+
+
+@cache
+def _part_cost(part: Part, size: int) -> Cost:
+    with torch.device("meta"):
+        return count(part.build(Placement.USUAL), part.inputs, size, size)
+
+
+class _Trunk(nn.Module):
+    """What every network of the space shares around its cells."""
+
+    def __init__(
+        self, space: NASBench101, cells: Iterable[nn.Module], placement: Placement
+    ) -> None:
+        super().__init__()
+        self.modules_a_stack = space.modules
+        self.stem = Part(STEM, 3, space.channels).build(placement)
+        self.cells = nn.ModuleList(cells)
+        self.taps = nn.ModuleList(Tap() for _ in space.shapes)
+        self.downsample = nn.MaxPool2d(2, ceil_mode=True)
+        self.classifier = nn.Linear(space.shapes[-1].outputs, space.classes)
+        initialise(self)
+
+    def run(self, images: Tensor, path: Iterable[Callable[[Tensor], Tensor]]) -> Tensor:
+        """Class scores of `images`, the cells being `path`."""
+        x = self.stem(images)
+        for i, (cell, tap) in enumerate(zip(path, self.taps, strict=True)):
+            if i and i % self.modules_a_stack == 0:
+                x = self.downsample(x)
+            x = tap(cell(x))
+        scores: Tensor = self.classifier(x.mean((2, 3)))
+        return scores
+
+
+class _Network(_Trunk):
+    """The stand-alone network of one architecture."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N×3×H×W images to N×classes scores."""
+        return self.run(images, self.cells)
+
+
+class NASBench101Supernet(_Trunk, Supernet):
+    """Every operation at every vertex; an architecture uses as many channels as it needs.
+
+    Vertex v of the canonical cell takes the operations of the v-th of five places.
+    """
+
+    def __init__(self, space: NASBench101, placement: Placement) -> None:
+        super().__init__(space, (SuperCell(shape, placement) for shape in space.shapes), placement)
+        freeze_convolutions(self)
+
+    def forward(self, images: Tensor, arch: str) -> Tensor:
+        """N×3×H×W images to N×classes scores along `arch`."""
+        cell = canonical_cell(arch)
+        return self.run(images, (partial(place, cell=cell) for place in self.cells))
+
+    def scales(self, arch: str) -> list[Tensor]:
+        """γ of each vertex of each cell, as wide as the vertex; biased pooling has none."""
+        return [
+            layer.weight[: part.outputs]
+            for _, name, part, module in self._chosen(arch)
+            if name.startswith("vertex")
+            for layer in module
+            if isinstance(layer, nn.BatchNorm2d)
+        ]
+
+    def state_of(self, arch: str) -> dict[str, Tensor]:
+        """The trunk's entries, and those of the parts of each cell, cut to their width."""
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith("cells.")}
+        for i, name, part, module in self._chosen(arch):
+            state |= {f"cells.{i}.{name}.{k}": v for k, v in module.state_of(part).items()}
+        return state
+
+    def _chosen(self, arch: str) -> Iterator[tuple[int, str, Part, SlicedPart]]:
+        cell = canonical_cell(arch)
+        for i, place in enumerate(self.cells):
+            assert isinstance(place, SuperCell)
+            for chosen in place.chosen(cell):
+                yield i, *chosen

@@ -1,0 +1,279 @@
+"""The cell space of NAS-Bench-201 (arXiv 2001.00326): 15,625 cells of six edges and five ops."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from optuna.distributions import CategoricalDistribution
+from torch import Tensor, nn
+
+from spaces import register
+from spaces.base import ArchitectureError, Space, Supernet, Tap
+from spaces.batchnorm import Placement, freeze_convolutions, initialise
+from spaces.cost import Cost, count
+from spaces.ops import Skip, conv
+
+NONE, SKIP, CONV1, CONV3, POOL = OPS = (
+    "none",
+    "skip_connect",
+    "nor_conv_1x1",
+    "nor_conv_3x3",
+    "avg_pool_3x3",
+)
+EDGES = tuple((node, source) for node in (1, 2, 3) for source in range(node))
+TEMPLATE = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
+PATTERN = re.compile(re.escape(TEMPLATE).replace(r"\{\}", r"(\w+)"))
+
+
+@register
+@dataclass(frozen=True)
+class NASBench201(Space):
+    """Stem 3×3, three stages of one cell repeated, residual blocks that halve the size between.
+
+    A cell has four nodes; the last three each sum what arrives over one edge from every node
+    before. An architecture is the six operations, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`: node 1,
+    then 2, then 3, `~` before the node an edge comes from. Isomorphic cells stay distinct, as in
+    the benchmark, and an edge that leads to no output is computed and costed, as there.
+
+    Args:
+        cells: Cells a stage; the benchmark's networks have 5.
+        channels: Width of the first stage, doubled with each; the benchmark's networks have 16.
+
+    Raises:
+        ValueError: An option is no positive integer.
+    """
+
+    name: ClassVar[str] = "nasbench201"
+
+    cells: int = 5
+    channels: int = 16
+
+    def __post_init__(self) -> None:
+        for option in ("cells", "channels"):
+            value = getattr(self, option)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"option '{option}' must be a positive integer, not {value!r}")
+
+    @cached_property
+    def stages(self) -> tuple[tuple[int, int], ...]:
+        """Channels, and height in pixels, of the cells of each stage."""
+        half = -(-self.image_size // 2)
+        sizes = (self.image_size, half, -(-half // 2))
+        return tuple((self.channels * 2**i, size) for i, size in enumerate(sizes))
+
+    def distributions(self) -> dict[str, CategoricalDistribution]:
+        """One choice an edge, `edge 1<-0` to `edge 3<-2`: into the first node, from the second."""
+        return {f"edge {node}<-{source}": CategoricalDistribution(OPS) for node, source in EDGES}
+
+    def decode(self, params: Mapping[str, Any]) -> str:
+        """Choices to string; every combination is feasible."""
+        return TEMPLATE.format(*(params[name] for name in self.distributions()))
+
+    def encode(self, arch: str) -> dict[str, Any]:
+        """String to choices."""
+        return dict(zip(self.distributions(), self.operations(arch), strict=True))
+
+    def canonical(self, text: str) -> str:
+        """The string itself. Raises ArchitectureError."""
+        return TEMPLATE.format(*self.operations(text))
+
+    def operations(self, arch: str) -> tuple[str, ...]:
+        """The operation of each edge, in the order of EDGES. Raises ArchitectureError."""
+        match = PATTERN.fullmatch(arch)
+        if match is None:
+            raise ArchitectureError(f"{arch!r} is not of the form {TEMPLATE.format(*['op'] * 6)}")
+        for (node, source), op in zip(EDGES, match.groups(), strict=True):
+            if op not in OPS:
+                raise ArchitectureError(
+                    f"edge {node}<-{source} cannot be '{op}'; it is one of: {', '.join(OPS)}"
+                )
+        return match.groups()
+
+    def supernet(self, placement: Placement) -> Supernet:
+        """All candidates of every edge, with weights of its own in each cell."""
+        return NASBench201Supernet(self, placement)
+
+    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+        """The chosen candidates only."""
+        chosen = [(e, op) for e, op in zip(EDGES, self.operations(arch), strict=True) if op != NONE]
+        cells = (
+            nn.ModuleDict({_key(e): _candidate(op, channels, placement) for e, op in chosen})
+            for channels in self.widths
+        )
+        return _Network(self, cells, placement)
+
+    def cost(self, arch: str) -> Cost:
+        """The fixed part plus a look-up per edge."""
+        return sum((self._table[op] for op in self.operations(arch)), self._fixed_cost)
+
+    @property
+    def widths(self) -> Iterator[int]:
+        """The channels of each cell, first to last."""
+        return (channels for channels, _ in self.stages for _ in range(self.cells))
+
+    @cached_property
+    def _table(self) -> dict[str, Cost]:
+        """What each operation costs on one edge, over all cells."""
+        table = dict.fromkeys(OPS, Cost())
+        with torch.device("meta"):
+            for op in set(OPS) - {NONE}:
+                for channels, size in self.stages:
+                    one = count(_candidate(op, channels, Placement.USUAL), channels, size, size)
+                    table[op] += Cost(self.cells * one.macs, self.cells * one.params)
+        return table
+
+    @cached_property
+    def _fixed_cost(self) -> Cost:
+        with torch.device("meta"):
+            trunk = _Trunk(self, (nn.ModuleDict() for _ in self.widths), Placement.USUAL)
+            (first, size), (second, half), (last, quarter) = self.stages
+            return (
+                count(trunk.stem, 3, size, size)
+                + count(trunk.reductions[0], first, size, size)
+                + count(trunk.reductions[1], second, half, half)
+                + count(trunk.head, last, quarter, quarter)
+                + count(trunk.classifier, last)
+            )
+
+
+def relu_conv_bn(
+    inputs: int, outputs: int, kernel: int, stride: int, placement: Placement
+) -> nn.Sequential:
+    """ReLU, convolution, BatchNorm. Not in place: other edges read the same node."""
+    return nn.Sequential(nn.ReLU(), conv(inputs, outputs, kernel, stride), placement.last(outputs))
+
+
+def _candidate(op: str, channels: int, placement: Placement) -> nn.Module:
+    """The operation `op`, which keeps N×channels×H×W; NONE has no module."""
+    if op == SKIP:
+        return Skip(channels, placement)
+    if op == POOL:
+        pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        return nn.Sequential(pool, placement.after_parameter_free(channels))
+    return relu_conv_bn(channels, channels, {CONV1: 1, CONV3: 3}[op], 1, placement)
+
+
+def _key(edge: tuple[int, int]) -> str:
+    """An edge's name among the modules of its cell."""
+    return "edge_{}_{}".format(*edge)
+
+
+class _Reduction(nn.Module):
+    """Residual block that halves the size and doubles the channels.
+
+    No choice is made here, so there is no bias to remove and both BatchNorms learn.
+    """
+
+    def __init__(self, inputs: int, placement: Placement) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            relu_conv_bn(inputs, 2 * inputs, 3, 2, placement),
+            relu_conv_bn(2 * inputs, 2 * inputs, 3, 1, placement),
+        )
+        # Rounding up makes odd sizes agree with the strided convolution; even ones do not change.
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), conv(inputs, 2 * inputs, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W to N×2C×⌈H/2⌉×⌈W/2⌉."""
+        y: Tensor = self.body(x) + self.shortcut(x)
+        return y
+
+
+def run_cell(x: Tensor, edges: Mapping[str, nn.Module]) -> Tensor:
+    """The last node; an edge without module brings nothing, a node without edges is zero."""
+    nodes = [x]
+    for node in (1, 2, 3):
+        keys = [_key((node, source)) for source in range(node)]
+        arriving = [edges[k](nodes[i]) for i, k in enumerate(keys) if k in edges]
+        nodes.append(sum(arriving[1:], arriving[0]) if arriving else torch.zeros_like(x))
+    return nodes[-1]
+
+
+class _Trunk(nn.Module):
+    """What every network of the space shares around the edges of its cells."""
+
+    def __init__(
+        self, space: NASBench201, cells: Iterable[nn.ModuleDict], placement: Placement
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(conv(3, space.channels, 3), placement.last(space.channels))
+        self.cells = nn.ModuleList(cells)
+        self.taps = nn.ModuleList(Tap() for _ in self.cells)
+        self.reductions = nn.ModuleList(_Reduction(c, placement) for c, _ in space.stages[:-1])
+        width, _ = space.stages[-1]
+        self.head = nn.Sequential(placement.last(width), nn.ReLU(inplace=True))
+        self.classifier = nn.Linear(width, space.classes)
+        self.stage_length = space.cells
+        initialise(self)
+
+    def run(self, images: Tensor, path: Iterable[Mapping[str, nn.Module]]) -> Tensor:
+        """Class scores of `images`, the edges of the cells being `path`."""
+        x = self.stem(images)
+        for i, (edges, tap) in enumerate(zip(path, self.taps, strict=True)):
+            if i and i % self.stage_length == 0:
+                x = self.reductions[i // self.stage_length - 1](x)
+            x = tap(run_cell(x, edges))
+        scores: Tensor = self.classifier(self.head(x).mean((2, 3)))
+        return scores
+
+
+class _Network(_Trunk):
+    """The stand-alone network of one architecture."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N×3×H×W images to N×classes scores."""
+        return self.run(images, (dict(cell.named_children()) for cell in self.cells))
+
+
+class NASBench201Supernet(_Trunk, Supernet):
+    """Every candidate of every edge; a forward pass runs one of them an edge, `none` nothing."""
+
+    def __init__(self, space: NASBench201, placement: Placement) -> None:
+        cells = (
+            nn.ModuleDict({_key(edge): self._candidates(width, placement) for edge in EDGES})
+            for width in space.widths
+        )
+        super().__init__(space, cells, placement)
+        self.space = space
+        freeze_convolutions(self)
+
+    @staticmethod
+    def _candidates(channels: int, placement: Placement) -> nn.ModuleDict:
+        return nn.ModuleDict({op: _candidate(op, channels, placement) for op in OPS if op != NONE})
+
+    def forward(self, images: Tensor, arch: str) -> Tensor:
+        """N×3×H×W images to N×classes scores along `arch`."""
+        return self.run(images, self._chosen(arch))
+
+    def scales(self, arch: str) -> list[Tensor]:
+        """γ of each chosen operation over all cells; `none`, biased skip and pool have none."""
+        return [
+            module.weight
+            for edges in self._chosen(arch)
+            for operation in edges.values()
+            for module in operation.modules()
+            if isinstance(module, nn.BatchNorm2d)
+        ]
+
+    def state_of(self, arch: str) -> dict[str, Tensor]:
+        """The trunk's entries, and those of the chosen candidates under the edge's name."""
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith("cells.")}
+        for cell, edges in enumerate(self._chosen(arch)):
+            for key, operation in edges.items():
+                entries = operation.state_dict().items()
+                state |= {f"cells.{cell}.{key}.{k}": v for k, v in entries}
+        return state
+
+    def _chosen(self, arch: str) -> list[dict[str, nn.Module]]:
+        """The operation of each edge that has one, cell by cell."""
+        chosen = [
+            (_key(edge), op)
+            for edge, op in zip(EDGES, self.space.operations(arch), strict=True)
+            if op != NONE
+        ]
+        return [
+            {key: cell.get_submodule(f"{key}.{op}") for key, op in chosen} for cell in self.cells
+        ]

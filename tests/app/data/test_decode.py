@@ -1,0 +1,136 @@
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from app.data.decode import read_file, to_square
+from app.data.filling import fill
+from app.data.folder import read_folder
+from app.errors import InputError
+from tests.app.data.helpers import assert_one_line, noise, write_folder
+
+
+def test_picture_of_the_right_size_is_unchanged(tmp_path: Path) -> None:
+    Image.fromarray(noise("a")).save(tmp_path / "a.png")
+    assert np.array_equal(read_file(tmp_path / "a.png", 16), noise("a"))
+
+
+@pytest.mark.parametrize("ending", ["bmp", "webp", "tif", "ppm", "PNG"])
+def test_lossless_formats_give_the_same_pixels(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(noise("a")).save(path, lossless=True)
+    assert np.array_equal(read_file(path, 16), noise("a"))
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    grey = noise("a")[..., 0]
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    assert np.array_equal(read_file(tmp_path / "a.png", 16), np.stack([grey] * 3, axis=-1))
+
+
+def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
+    wide = np.arange(256, dtype=np.uint16).reshape(16, 16) * 256
+    Image.fromarray(wide).save(tmp_path / "a.png")
+    assert np.array_equal(read_file(tmp_path / "a.png", 16)[..., 0].ravel(), np.arange(256))
+
+
+def test_transparent_pixels_turn_white(tmp_path: Path) -> None:
+    pixels = np.zeros((16, 16, 4), dtype=np.uint8)
+    pixels[:8, :, 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    decoded = read_file(tmp_path / "a.png", 16)
+    assert (decoded[:8] == 0).all()
+    assert (decoded[8:] == 255).all()
+
+
+def test_palette_gives_its_colours_and_its_transparency(tmp_path: Path) -> None:
+    image = Image.new("P", (16, 16), 0)
+    image.putpalette([200, 10, 20, 0, 0, 255])
+    image.paste(1, (0, 0, 16, 8))
+    image.save(tmp_path / "opaque.png")
+    image.save(tmp_path / "clear.gif", transparency=1)
+    opaque, clear = (read_file(tmp_path / name, 16) for name in ("opaque.png", "clear.gif"))
+    assert opaque[12, 0].tolist() == clear[12, 0].tolist() == [200, 10, 20]
+    assert opaque[0, 0].tolist() == [0, 0, 255]
+    assert clear[0, 0].tolist() == [255, 255, 255]
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by 90° clockwise
+    Image.fromarray(noise("a")).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_file(tmp_path / "a.png", 16), np.rot90(noise("a"), -1))
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 48), (48, 16)])
+def test_centre_of_the_longer_side_is_kept(tmp_path: Path, height: int, width: int) -> None:
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[height // 2 - 8 : height // 2 + 8, width // 2 - 8 : width // 2 + 8] = noise("a")
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(read_file(tmp_path / "a.png", 16), noise("a"))
+
+
+def test_shrinking_averages_instead_of_skipping() -> None:
+    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    small = to_square(Image.fromarray(stripes), 16)
+    assert abs(small.astype(int) - 128).max() <= 10  # skipping would leave 0 or 255
+
+
+def test_large_jpeg_keeps_its_colours(tmp_path: Path) -> None:
+    """800×640 is decoded at a reduced scale; the halves must stay where they are."""
+    image = Image.new("RGB", (800, 640), (250, 0, 0))
+    image.paste((0, 0, 250), (0, 320, 800, 640))
+    image.save(tmp_path / "a.jpg", quality=95)
+    decoded = read_file(tmp_path / "a.jpg", 16).astype(int)
+    assert decoded.shape == (16, 16, 3)
+    assert abs(decoded[:7] - (250, 0, 0)).max() < 8
+    assert abs(decoded[9:] - (0, 0, 250)).max() < 8
+
+
+def test_cut_off_and_foreign_files_are_named(tmp_path: Path) -> None:
+    Image.fromarray(noise("a", 64)).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:400])
+    (tmp_path / "text.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    Image.fromarray(np.zeros((16, 16), dtype=np.float32)).save(tmp_path / "float.tif")
+    reasons = {
+        "cut.png": "truncated",
+        "text.jpg": "cannot identify",  # Pillow's EPS reader would have taken it
+        "float.tif": "floating-point",
+        "absent.png": "No such file",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(InputError) as error:
+            read_file(tmp_path / name, 16)
+        assert_one_line(error.value, str(tmp_path / name), reason, "remove it")
+
+
+def _png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size; its pixels are missing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
+
+
+@pytest.mark.parametrize("width", [10_001, 60_000])
+def test_pixel_bomb_is_refused_before_it_is_decoded(tmp_path: Path, width: int) -> None:
+    folder = write_folder(tmp_path / "set", {"a": 2, "b": 2})
+    bomb = folder / "a" / "0.png"
+    bomb.write_bytes(_png_header(width, 10_000))
+    source = read_folder(folder)
+    pixels = torch.zeros(len(source.train), 3, 16, 16, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError) as error:
+            for part in (source.train, source.test):
+                fill(pixels, part, "pictures")
+    assert_one_line(error.value, str(bomb), "remove it")

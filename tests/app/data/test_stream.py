@@ -1,0 +1,157 @@
+import io
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from app.data import BatchStream, ImageData, Split
+from app.errors import InputError
+from tests.app.data.helpers import CPU, assert_one_line
+
+COUNT, SIZE, BATCH = 50, 16, 8
+PASS = COUNT // BATCH
+
+
+def _data(flip: bool = True) -> ImageData:
+    """Picture i: rows 0, 5, 10, ... and columns likewise, plus i, so that each is different."""
+    step = 5 * torch.arange(SIZE)
+    picture = step[:, None] + step[None, :] // 2
+    pixels = (picture + torch.arange(COUNT)[:, None, None, None]).expand(COUNT, 3, SIZE, SIZE)
+    train = Split(pixels.to(torch.uint8).contiguous(), torch.arange(COUNT))
+    return ImageData(
+        name="numbers",
+        classes=tuple(str(i) for i in range(COUNT)),
+        train=train,
+        test=train,
+        mean=torch.zeros(3),
+        std=torch.ones(3),
+        flip=flip,
+        fingerprint="0" * 16,
+    )
+
+
+def _stream(data: ImageData, seed: int = 1, augment: bool = False) -> BatchStream:
+    return BatchStream(data, BATCH, seed, augment, CPU)
+
+
+def _labels(stream: BatchStream, batches: int) -> list[int]:
+    return [label for _ in range(batches) for label in stream.next_batch()[1].tolist()]
+
+
+def test_batch_has_the_promised_form() -> None:
+    data = _data()
+    images, labels = _stream(data, augment=True).next_batch()
+    assert images.shape == (BATCH, 3, SIZE, SIZE)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert labels.dtype == torch.int64
+
+
+def test_images_belong_to_their_labels() -> None:
+    data = _data()
+    images, labels = _stream(data).next_batch()
+    assert torch.equal(images, data.normalise(data.train.pixels[labels]))
+
+
+def test_each_pass_shows_each_picture_once_in_a_new_order() -> None:
+    stream = BatchStream(_data(), 10, 1, False, CPU)
+    passes = [_labels(stream, 5) for _ in range(3)]
+    for shown in passes:
+        assert sorted(shown) == list(range(COUNT))
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_last_partial_batch_is_dropped() -> None:
+    stream = _stream(_data())
+    for _ in range(2):
+        shown = Counter(_labels(stream, PASS))
+        assert len(shown) == PASS * BATCH
+        assert max(shown.values()) == 1
+
+
+def test_seed_decides_the_order() -> None:
+    data = _data()
+    assert _labels(_stream(data, 1), 4) == _labels(_stream(data, 1), 4)
+    assert _labels(_stream(data, 1), 4) != _labels(_stream(data, 2), 4)
+
+
+def test_global_random_state_is_neither_used_nor_changed() -> None:
+    data = _data()
+    torch.manual_seed(0)
+    first = _labels(_stream(data, augment=True), 4)
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    assert torch.equal(torch.rand(1), drawn)
+    assert _labels(_stream(data, augment=True), 4) == first
+
+
+@pytest.mark.parametrize("steps", [0, 1, PASS - 1, PASS, PASS + 3])
+def test_restored_stream_continues_bit_for_bit(steps: int) -> None:
+    data = _data()
+    stream = _stream(data, augment=True)
+    _labels(stream, steps)
+    file = io.BytesIO()
+    torch.save(stream.state_dict(), file)
+    file.seek(0)
+    expected = [stream.next_batch() for _ in range(2 * PASS)]
+    restored = _stream(data, seed=99, augment=True)
+    restored.load_state_dict(torch.load(file, weights_only=True))
+    for images, labels in expected:
+        again, same = restored.next_batch()
+        assert torch.equal(again, images)
+        assert torch.equal(same, labels)
+
+
+def test_state_is_a_copy() -> None:
+    stream = _stream(_data())
+    state = stream.state_dict()
+    expected = _labels(stream, 2 * PASS)
+    stream.load_state_dict(state)
+    assert _labels(stream, 2 * PASS) == expected
+
+
+def test_state_of_another_data_set_is_refused() -> None:
+    data = _data()
+    smaller = replace(data, train=Split(data.train.pixels[:40], data.train.labels[:40]))
+    with pytest.raises(InputError) as error:
+        _stream(data).load_state_dict(_stream(smaller).state_dict())
+    assert_one_line(error.value, "40", "50")
+
+
+@pytest.mark.parametrize("size", [0, COUNT + 1])
+def test_batch_size_out_of_range_is_one_line(size: int) -> None:
+    with pytest.raises(InputError) as error:
+        BatchStream(_data(), size, 0, False, CPU)
+    assert_one_line(error.value, f"batch size {size}", f"1 to {COUNT}")
+
+
+def test_whole_split_may_be_one_batch() -> None:
+    stream = BatchStream(_data(), COUNT, 0, False, CPU)
+    assert sorted(_labels(stream, 1)) == list(range(COUNT))
+
+
+def test_mirrored_share_is_half_and_nil_without_flip() -> None:
+    """A row of a picture rises to the right; after mirroring, at the centre, it falls."""
+    for flip, low, high in ((True, 0.45, 0.55), (False, 0.0, 0.0)):
+        stream = _stream(_data(flip), augment=True)
+        images = torch.cat([stream.next_batch()[0] for _ in range(200)])
+        falling = images[:, 0, 8, 4] > images[:, 0, 8, 11]
+        assert low <= falling.float().mean().item() <= high
+
+
+def test_offsets_reach_an_eighth_evenly_both_ways() -> None:
+    data = _data(flip=False)
+    stream = _stream(data, augment=True)
+    seen: Counter[int] = Counter()
+    for _ in range(250):
+        images, labels = stream.next_batch()
+        shift = images[:, 0, 8, 8] * 255 - data.train.pixels[labels][:, 0, 8, 8]
+        seen.update(shift.round().int().tolist())
+    step = 5 * torch.arange(SIZE)
+    picture = step[:, None] + step[None, :] // 2
+    window = picture[6:11, 6:11] - picture[8, 8]  # 16 // 8 = 2 pixels each way, 25 positions
+    expected = Counter(window.flatten().tolist())
+    assert set(seen) == set(expected)
+    for value, ways in expected.items():
+        assert abs(seen[value] / 2000 - ways / 25) < 0.03
