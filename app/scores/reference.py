@@ -53,23 +53,22 @@ def sample_architectures(space: Space, count: int, seed: int) -> list[str]:
 
 
 def score_reference(
+    reference: Reference,
     space: Space,
     scorer: Scorer,
     count: int,
     seed: int,
     path: Path,
-    definition: dict[str, Any],
     check: Callable[[], None],
-) -> Reference:
-    """Score the sample, or what is missing of it in the file at `path`, and keep it there.
+) -> None:
+    """Score what `reference` lacks of a sample of `count` architectures, and keep it at `path`.
 
     `check` is called between architectures and may raise KeyboardInterrupt; what was scored is
     saved first.
     """
-    reference = Reference.load(path) if path.exists() else Reference(definition, {})
     archs = sample_architectures(space, count, seed)
     if all(arch in reference.scores for arch in archs):
-        return reference
+        return
     saved = clock = time.monotonic()
     with progress_bar("Reference sample", len(archs), len(reference.scores)) as advance:
         try:
@@ -87,4 +86,3 @@ def score_reference(
                 advance()
         finally:
             reference.save(path)
-    return reference

@@ -8,9 +8,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from app.scores import SCORES
-from app.scores.composite import Composite
-from app.scores.scorer import Scorer, Scores
-from spaces import InfeasibleError, Space
+from app.scores.scorer import Scores
+from app.workbench import Workbench
+from spaces import InfeasibleError
 
 
 class Search:
@@ -25,20 +25,16 @@ class Search:
         self,
         study: Study,
         storage: BaseStorage,
-        space: Space,
-        scorer: Scorer,
-        composite: Composite,
-        known: dict[str, Scores],
-        max_flops: float | None,
+        bench: Workbench,
     ) -> None:
         self.study = study
         self.storage = storage
-        self.space = space
-        self.scorer = scorer
-        self.composite = composite
-        self.max_flops = max_flops
-        self.choices = space.distributions()
-        self.known = known | known_scores(self._trials(TrialState.COMPLETE))
+        self.space = bench.space
+        self.scorer = bench.scorer
+        self.composite = bench.composite
+        self.max_flops = bench.settings.search.max_flops
+        self.choices = bench.space.distributions()
+        self.known = bench.reference.scores | known_scores(self._trials(TrialState.COMPLETE))
 
     @property
     def completed(self) -> int:

@@ -19,7 +19,7 @@ from app.data import BatchStream, ImageData
 from app.device import mixed_precision
 from app.progress import progress_bar
 from app.settings import SupernetSettings
-from app.supernet.checkpoint import load_checkpoint, save_checkpoint
+from app.supernet.checkpoint import save_checkpoint
 from spaces import Placement, Space, Supernet
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -109,14 +109,12 @@ class SupernetTraining:
 def train_supernet(
     training: SupernetTraining, path: Path, definition: dict[str, Any], check: Callable[[], None]
 ) -> None:
-    """Train to the end, or go on from the checkpoint at `path`, saving there now and then.
+    """Train to the end, saving to `path` now and then.
 
     `definition` is stored in the checkpoint. `check` is called between steps and may raise
     KeyboardInterrupt, before which the last step is saved. Raises FloatingPointError when the
     loss is no longer finite.
     """
-    if path.exists():
-        training.load_state_dict(load_checkpoint(path))
     if training.finished:
         return
     total = training.settings.steps

@@ -1,0 +1,205 @@
+"""Everything that scoring an architecture of a study needs, made or read in order.
+
+The main job and the rank benchmark both start here: data → supernet → reference sample.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+import spaces
+from app import scores
+from app.data import ImageData, load
+from app.errors import InputError
+from app.interrupt import stop_between_steps
+from app.scores.composite import Composite
+from app.scores.observation import Anchors
+from app.scores.reference import Reference, score_reference
+from app.scores.scorer import Scorer
+from app.search.study import check_definition
+from app.settings import StudySettings
+from app.supernet.checkpoint import load_checkpoint
+from app.supernet.training import SupernetTraining, train_supernet
+from spaces import Placement, Space
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where everything of a study lies, except its trials."""
+
+    folder: Path
+
+    @property
+    def supernet(self) -> Path:
+        """The checkpoint of the supernet."""
+        return self.folder / "supernet.pt"
+
+    @property
+    def reference(self) -> Path:
+        """The scored reference sample."""
+        return self.folder / "reference.json"
+
+    @property
+    def front(self) -> Path:
+        """The Pareto front as a table."""
+        return self.folder / "front.csv"
+
+    @property
+    def picture(self) -> Path:
+        """The Pareto front as a picture."""
+        return self.folder / "front.png"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.folder / "report.md"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works on the study."""
+        return self.folder / "lock"
+
+    def discard(self) -> None:
+        """Delete what a run has made."""
+        for path in (self.supernet, self.reference, self.front, self.picture, self.report):
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A study's space and data, its trained supernet, and its scored reference sample."""
+
+    settings: StudySettings
+    files: Files
+    device: torch.device
+    data: ImageData
+    space: Space
+    training: SupernetTraining
+    scorer: Scorer
+    reference: Reference
+    composite: Composite
+
+
+def lock_study(files: Files) -> FileLock:
+    """The lock of a study, held; the system frees it when its process ends, however it ends.
+
+    Raises InputError if another process works on the study or the folder cannot be written.
+    """
+    lock = FileLock(files.lock, timeout=0)
+    try:
+        files.folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"another process is working on this study (it holds '{files.lock}'): "
+            "wait for it, or give --study-name NAME"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"cannot write to '{files.folder}' ({error.strerror}): give --runs DIR"
+        ) from None
+    return lock
+
+
+def open_data(
+    settings: StudySettings, files: Files, device: torch.device
+) -> tuple[ImageData, Space]:
+    """The study's images, and its space sized for them. Raises InputError for a bad option."""
+    data = load(
+        settings.dataset,
+        image_size=settings.image_size,
+        data_dir=settings.data_dir,
+        device=device,
+        cache_dir=files.folder,
+        seed=settings.seed,
+    )
+    try:
+        space = spaces.create(
+            settings.space, len(data.classes), data.image_size, settings.space_options
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error)) from None
+    return data, space
+
+
+def set_up(
+    settings: StudySettings, files: Files, device: torch.device, data: ImageData, space: Space
+) -> Workbench:
+    """Train the supernet and score the reference sample, as far as they are not done."""
+    training = _trained_supernet(settings, files, device, data, space)
+    anchors = Anchors.draw(data, settings.score.images, settings.seed, device)
+    scorer = Scorer(space, training.supernet, anchors)
+    reference = _scored_reference(settings, files, data, space, scorer)
+    try:
+        composite = Composite(list(reference.scores.values()))
+    except ValueError as error:
+        raise InputError(f"{error}; raise score.reference or supernet.steps") from None
+    return Workbench(settings, files, device, data, space, training, scorer, reference, composite)
+
+
+def supernet_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
+    """What decides how a supernet comes out."""
+    return {
+        "space": settings.space,
+        **{f"space_options.{key}": value for key, value in settings.space_options.items()},
+        "dataset fingerprint": data.fingerprint,
+        "image_size": data.image_size,
+        "batchnorm": settings.batchnorm,
+        "seed": settings.seed,
+        **{f"supernet.{key}": value for key, value in settings.supernet},
+    }
+
+
+def score_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
+    """What decides which scores an architecture gets."""
+    return {
+        **supernet_definition(settings, data),
+        **{f"score.{key}": value for key, value in settings.score},
+        "score version": scores.VERSION,
+    }
+
+
+def study_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
+    """What decides what a trial's values mean: trials under another definition do not compare."""
+    return {**score_definition(settings, data), "search.max_flops": settings.search.max_flops}
+
+
+def _trained_supernet(
+    settings: StudySettings, files: Files, device: torch.device, data: ImageData, space: Space
+) -> SupernetTraining:
+    definition = supernet_definition(settings, data)
+    training = SupernetTraining(
+        space, Placement(settings.batchnorm), data, settings.supernet, settings.seed, device
+    )
+    if files.supernet.exists():
+        state = load_checkpoint(files.supernet)
+        check_definition(state["definition"], definition, f"the supernet '{files.supernet}'")
+        training.load_state_dict(state)
+    with stop_between_steps() as check:
+        train_supernet(training, files.supernet, definition, check)
+    return training
+
+
+def _scored_reference(
+    settings: StudySettings, files: Files, data: ImageData, space: Space, scorer: Scorer
+) -> Reference:
+    definition = score_definition(settings, data)
+    if files.reference.exists():
+        reference = Reference.load(files.reference)
+        check_definition(reference.definition, definition, f"the sample '{files.reference}'")
+    else:
+        reference = Reference(definition, {})
+    with stop_between_steps() as check:
+        score_reference(
+            reference,
+            space,
+            scorer,
+            settings.score.reference,
+            settings.seed,
+            files.reference,
+            check,
+        )
+    return reference

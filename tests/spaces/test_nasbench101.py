@@ -1,0 +1,313 @@
+"""NAS-Bench-101: published parameter counts, the channel rule, isomorphism, the choices."""
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from itertools import combinations, product
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from spaces import ArchitectureError, InfeasibleError, Placement
+from spaces._nasbench101_cell import OPERATIONS, Cell, canonical_cell
+from spaces._nasbench101_choices import decode, encode
+from spaces._nasbench101_parts import CellShape
+from spaces.nasbench101 import NASBench101
+
+TABLES = Path(os.environ.get("BNNAS_TABLES", Path(__file__).parents[3] / "shared" / "tables"))
+TABLE = TABLES / "nasbench101-dev.csv"
+CONV3X3, CONV1X1, POOL = OPERATIONS
+SPACE = NASBench101()
+SMALL = NASBench101(modules=1, channels=8)
+
+
+def cell(edges: str, *operations: str) -> Cell:
+    """A cell from edges such as "01 12"; vertex 0 is the input, the last one the output."""
+    return Cell(frozenset((int(u), int(v)) for u, v in edges.split()), operations)
+
+
+def parameters(edges: str, *operations: str) -> int:
+    """Of the published network."""
+    return SPACE.cost(str(cell(edges, *operations))).params
+
+
+def formula(of_cell: Callable[[int, int], int]) -> int:
+    """Stem, nine cells as a function of channels in and out, classifier."""
+    shapes = [(128, 128)] * 3 + [(128, 256)] + [(256, 256)] * 2 + [(256, 512)] + [(512, 512)] * 2
+    return unit(3, 128, 3) + sum(of_cell(*shape) for shape in shapes) + 512 * 10 + 10
+
+
+def unit(inputs: int, outputs: int, kernel: int) -> int:
+    """Convolution without bias, γ and β."""
+    return inputs * outputs * kernel**2 + 2 * outputs
+
+
+def test_parameters_are_those_published() -> None:
+    """The Inception-like cell in the benchmark's read-me; its smallest and its largest network."""
+    inception = parameters("01 02 03 05 16 26 34 46 56", CONV1X1, CONV3X3, CONV3X3, CONV3X3, POOL)
+    assert inception == 2_694_282
+    assert parameters("01 12 23 34 15 25 35 45", POOL, POOL, POOL, POOL) == 227_274
+    assert parameters("01 12 23 34 45 56 02 03 06", *[CONV3X3] * 5) == 49_979_274
+
+
+def test_parameters_of_a_chain() -> None:
+    expected = formula(lambda i, o: unit(i, o, 1) + 2 * unit(o, o, 3))
+    assert parameters("01 12 23", CONV3X3, CONV3X3) == expected
+
+
+def test_parameters_of_three_branches_that_share_unevenly() -> None:
+    shares = {128: (43, 43, 42), 256: (86, 85, 85), 512: (171, 171, 170)}
+
+    def branches(i: int, o: int) -> int:  # listed with the 3×3 convolution first
+        a, b, c = shares[o]
+        return unit(i, a, 1) + unit(a, a, 3) + unit(i, b, 1) + unit(b, b, 1) + unit(i, c, 1)
+
+    for operations in ((CONV3X3, CONV1X1, POOL), (POOL, CONV1X1, CONV3X3)):
+        assert parameters("01 02 03 14 24 34", *operations) == formula(branches)
+
+
+def test_parameters_with_an_edge_from_input_to_output() -> None:
+    expected = formula(lambda i, o: 2 * unit(i, o, 1) + unit(o, o, 3))
+    assert parameters("01 12 02", CONV3X3) == expected
+    assert parameters("01") == formula(lambda i, o: unit(i, o, 1))
+
+
+def test_channels_worked_out_by_hand() -> None:
+    """1, 3 and 5 share ten channels as 4, 3, 3; 4 feeds 5, and 2 feeds both 3 and 4."""
+    widths = cell("01 02 23 24 45 16 36 56", *[CONV3X3] * 5).widths(10)
+    assert widths == {6: 10, 5: 3, 4: 3, 3: 3, 2: 3, 1: 4}
+    # 1 feeds 2, which is as wide as the output, though 3 vertices share: 2 alone feeds it.
+    assert cell("01 12 23", POOL, POOL).widths(7) == {3: 7, 2: 7, 1: 7}
+    assert cell("01").widths(7) == {1: 7}
+
+
+def test_a_cell_computes_what_its_edges_say() -> None:
+    """1 has two channels of three, 2 has one; 2 reads 1 cut to one channel, and the input."""
+    x = torch.arange(3.0).reshape(1, 3, 1, 1)
+    parts = {
+        "input_to_1": lambda x: 10 + x[:, :2],
+        "input_to_2": lambda x: 20 + x[:, :1],
+        "input_to_output": lambda x: 1000 + x,
+        "vertex1": lambda x: 2 * x,
+        "vertex2": lambda x: 3 * x,
+    }
+    y = CellShape(3, 3, 1).run(cell("01 02 12 13 23 03", POOL, POOL), x, parts)
+    assert y.flatten().tolist() == [20 + 1000, 22 + 1001, 3 * (20 + 20) + 1002]
+
+
+@st.composite
+def renumbered(draw: st.DrawFn) -> tuple[Cell, Cell]:
+    """A random cell, and the same with its inner vertices in another order."""
+    original = canonical_cell(SPACE.sample(Random(draw(st.integers(0, 10_000)))))
+    order, left = [0], list(original.inner)
+    while left:
+        ready = [v for v in left if set(original.parents(v)) <= set(order)]
+        order.append(draw(st.sampled_from(ready)))
+        left.remove(order[-1])
+    order.append(original.output)
+    edges = frozenset((order.index(u), order.index(v)) for u, v in original.edges)
+    return original, Cell(edges, tuple(original.operations[v - 1] for v in order[1:-1]))
+
+
+@given(renumbered())
+def test_isomorphic_cells_are_one_architecture(pair: tuple[Cell, Cell]) -> None:
+    original, other = pair
+    assert SPACE.canonical(str(other)) == str(original)
+
+
+def test_what_is_on_no_path_is_pruned() -> None:
+    expected = SPACE.canonical("101:maxpool3x3")
+    dead_end = cell("01 02 13", POOL, CONV3X3)
+    no_start = cell("02 13 23 12", CONV3X3, POOL)
+    assert SPACE.canonical(str(dead_end)) == SPACE.canonical(str(no_start)) == expected
+    # The limits hold for what is left: eleven edges and eight vertices before pruning.
+    wide = cell("01 17 02 03 04 05 06 12 13 14 15", *[POOL] * 6)
+    assert SPACE.canonical(str(wide)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "'' is not bits, ':' and operations joined by '|'"),
+        ("1", "'1' is not bits, ':' and operations joined by '|'"),
+        ("1\n:", "'1\\n:' is not bits, ':' and operations joined by '|'"),
+        ("21:", "'21:' is not bits, ':' and operations joined by '|'"),
+        ("11:", "2 adjacency bits where 0 inner vertices need 1"),
+        ("1011:maxpool3x3", "4 adjacency bits where 1 inner vertices need 3"),
+        ("101:skip", f"unknown operation 'skip'; choose from: {', '.join(OPERATIONS)}"),
+        ("101:maxpool3x3|", f"unknown operation ''; choose from: {', '.join(OPERATIONS)}"),
+        ("0:", "no path leads from input to output in '0:'"),
+        ("100:maxpool3x3", "no path leads from input to output in '100:maxpool3x3'"),
+        (f"1111111111:{'|'.join([POOL] * 3)}", "10 edges where at most 9 are allowed"),
+        (
+            str(cell("01 12 23 34 45 56 67", *[POOL] * 6)),
+            "6 inner vertices where at most 5 are allowed",
+        ),
+    ],
+)
+def test_what_is_no_cell_is_refused_in_one_line(text: str, reason: str) -> None:
+    with pytest.raises(ArchitectureError) as error:
+        SPACE.canonical(text)
+    assert str(error.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"channels": 3}, "channels must be an integer of at least 4, not 3"),
+        ({"channels": 16.0}, "channels must be an integer of at least 4, not 16.0"),
+        ({"modules": 0}, "modules must be an integer of at least 1, not 0"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, int], reason: str) -> None:
+    with pytest.raises(ValueError) as error:
+        NASBench101(**options)
+    assert str(error.value) == reason
+
+
+def test_the_narrowest_network_gives_every_vertex_a_channel() -> None:
+    space = NASBench101(modules=1, channels=4)
+    arch = str(cell("01 12 23 34 15 25 35 45", POOL, CONV1X1, CONV3X3, POOL))
+    assert space.network(arch)(torch.randn(2, 3, 8, 8)).shape == (2, 10)
+
+
+CHOICES = {
+    "vertex 1": POOL,
+    "vertex 2": "none",
+    "vertex 3": CONV3X3,
+    "vertex 4": CONV1X1,
+    "vertex 5": "none",
+    "vertex 2 reads": "vertex 1",
+    "vertex 3 reads": "vertex 2",
+    "vertex 4 reads": "input",
+    "vertex 5 reads": "vertex 4",
+} | {f"extra edge {i}": "none" for i in range(1, 6)}
+
+
+def test_choices_with_vertices_left_out() -> None:
+    """3 reads 1 through 2, which is none; 3 and 4 feed the output, as no other reads them."""
+    chain = cell("01 12 03 24 34", POOL, CONV3X3, CONV1X1)
+    assert decode(CHOICES) == chain.canonical()
+    # From a vertex that is none: from what it reads. To such a vertex: nowhere.
+    extra = {"extra edge 1": "vertex 2 to output", "extra edge 2": "input to vertex 5"}
+    more = cell("01 12 03 24 34 14", POOL, CONV3X3, CONV1X1)
+    assert decode(CHOICES | extra) == more.canonical()
+    # A vertex that an extra edge leads on from need not feed the output.
+    onwards = cell("01 12 23 03 34", POOL, CONV3X3, CONV1X1)
+    assert decode(CHOICES | {"extra edge 1": "vertex 3 to vertex 4"}) == onwards.canonical()
+    none = dict.fromkeys((f"vertex {v}" for v in range(1, 6)), "none")
+    assert str(decode(CHOICES | none)) == "1:"
+
+
+def test_the_tenth_edge_is_left_out() -> None:
+    chain = {f"vertex {v}": POOL for v in range(1, 6)}
+    chain |= {f"vertex {v} reads": f"vertex {v - 1}" for v in range(2, 6)}
+    to_output = ("input", *(f"vertex {v}" for v in range(1, 5)))
+    extras = {f"extra edge {i}": f"{v} to output" for i, v in enumerate(to_output, 1)}
+    assert (
+        decode(CHOICES | chain | extras)
+        == cell("01 12 23 34 45 56 06 16 26", *[POOL] * 5).canonical()
+    )
+
+
+def test_few_draws_are_infeasible_and_say_why() -> None:
+    """Five vertices, each reading the input: 0.75⁵ / 5! = 0.2 % of uniform draws."""
+    rng, reasons = Random(0), []
+    for _ in range(5_000):
+        try:
+            SPACE.decode({k: rng.choice(d.choices) for k, d in SPACE.distributions().items()})
+        except InfeasibleError as reason:
+            reasons.append(str(reason))
+    assert set(reasons) == {"five vertices that all read the input need 10 edges"}
+    assert len(reasons) < 25
+
+
+def test_random_draws_are_of_all_sizes() -> None:
+    rng = Random(0)
+    drawn = [canonical_cell(SPACE.sample(rng)) for _ in range(1000)]
+    assert {len(c.operations) for c in drawn} >= {1, 2, 3, 4, 5}
+    assert {len(c.edges) for c in drawn} >= set(range(3, 10))
+    assert len(set(drawn)) > 700
+
+
+def cells_with(inner: int) -> Iterator[Cell]:
+    """All canonical cells of so many inner vertices: first the graphs, then the operations."""
+    pairs = list(combinations(range(inner + 2), 2))
+    graphs = {
+        Cell(frozenset(edges), (POOL,) * inner).canonical()
+        for size in range(inner + 1, min(9, len(pairs)) + 1)
+        for edges in combinations(pairs, size)
+        if len({u for u, _ in edges}) == len({v for _, v in edges}) == inner + 1
+    }
+    for graph in graphs:
+        yield from {
+            Cell(graph.edges, operations).canonical()
+            for operations in product(OPERATIONS, repeat=inner)
+        }
+
+
+# The sizes of the benchmark by inner vertices; together 423,624, as the paper has it.
+@pytest.mark.parametrize(
+    ("inner", "count"),
+    [
+        (0, 1),
+        (1, 6),
+        (2, 84),
+        (3, 2_441),
+        pytest.param(4, 62_010, marks=pytest.mark.slow),
+        pytest.param(5, 359_082, marks=pytest.mark.slow),
+    ],
+)
+def test_every_cell_of_the_benchmark_is_counted_once_and_can_be_chosen(
+    inner: int, count: int
+) -> None:
+    cells = list(cells_with(inner))
+    assert len(cells) == count
+    assert all(decode(encode(c)) == c for c in cells)
+
+
+@pytest.mark.skipif(not TABLE.exists(), reason=f"no development table at {TABLE}")
+def test_the_rows_of_the_development_table() -> None:
+    """The canonical strings are those that the benchmark lists."""
+    with TABLE.open() as file:
+        rows = [row["arch"] for row in csv.DictReader(file)]
+    for arch in rows:
+        assert SPACE.canonical(arch) == arch
+        assert SPACE.decode(SPACE.encode(arch)) == arch
+        built = SMALL.network(arch).parameters()
+        assert SMALL.cost(arch).params == sum(p.numel() for p in built)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_candidate_of_an_unbiased_supernet_learns_as_much(operation: str) -> None:
+    supernet = SMALL.supernet(Placement.UNBIASED)
+    for place in range(1, 6):
+        candidate = supernet.get_submodule(f"cells.0.vertex{place}:{operation}")
+        learning = [p for p in candidate.parameters() if p.requires_grad]
+        assert [p.numel() for p in learning] == [8, 8]  # γ and β of the last BatchNorm
+
+
+def test_only_biased_pooling_has_no_scale() -> None:
+    """The output's eight channels are shared as 3, 3, 2, and double from stack to stack."""
+    arch = SPACE.canonical(str(cell("01 02 03 14 24 34", CONV3X3, CONV1X1, POOL)))
+    unbiased = SMALL.supernet(Placement.UNBIASED).scales(arch)
+    assert [len(scale) for scale in unbiased] == [3, 3, 2, 6, 5, 5, 11, 11, 10]
+    biased = SMALL.supernet(Placement.BIASED).scales(arch)
+    assert [len(scale) for scale in biased] == [3, 3, 6, 5, 11, 11]
+
+
+def test_hooks_on_batchnorm_see_the_channels_in_use() -> None:
+    supernet = SMALL.supernet(Placement.UNBIASED)
+    seen: list[int] = []
+    for module in supernet.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(lambda m, i, output: seen.append(output.shape[1]))
+    arch = str(cell("01 12 02 23 13", POOL, CONV3X3).canonical())
+    supernet(torch.randn(2, 3, 8, 8), arch)
+    # The stem; in each cell two projections and two vertices, each with half of the channels.
+    assert seen == [8] + [4] * 4 + [8] * 4 + [16] * 4
