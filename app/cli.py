@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.errors import InputError
+
+if TYPE_CHECKING:
+    from app.settings import StudySettings
 
 app = typer.Typer(
     add_completion=False,
@@ -14,41 +17,48 @@ app = typer.Typer(
     help="Search for small, accurate networks: BatchNorm-only supernets (BNNAS++) and Optuna.",
 )
 
+Study = Annotated[str, typer.Option(help="A preset's name or a study file.")]
 Runs = Annotated[Path | None, typer.Option(help="Folder of the database and the studies.")]
+Dataset = Annotated[str | None, typer.Option(help="A data set's name or an image folder.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where downloads are kept.")]
+ImageSize = Annotated[int | None, typer.Option(help="Pixels a side.")]
+TrainSteps = Annotated[int | None, typer.Option(help="Steps of the supernet.")]
+BatchNorm = Annotated[str | None, typer.Option(help="unbiased or biased.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 Storage = Annotated[str | None, typer.Option(help="Database URL; default: studies.db in --runs.")]
+StudyName = Annotated[str | None, typer.Option(help="Name to keep the study under.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the study file."),
+]
 
 
 @app.callback(invoke_without_command=True)
 def run(
     context: typer.Context,
-    study: Annotated[str, typer.Option(help="A preset's name or a study file.")] = "mobilenet",
+    study: Study = "mobilenet",
     runs: Runs = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="A data set's name or an image folder.")
-    ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where downloads are kept.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    image_size: ImageSize = None,
     space: Annotated[str | None, typer.Option(help="Search space.")] = None,
     trials: Annotated[int | None, typer.Option(help="Total of trials to reach.")] = None,
-    train_steps: Annotated[int | None, typer.Option(help="Steps of the supernet.")] = None,
-    batchnorm: Annotated[str | None, typer.Option(help="unbiased or biased.")] = None,
+    train_steps: TrainSteps = None,
+    batchnorm: BatchNorm = None,
     sampler: Annotated[str | None, typer.Option(help="nsga2, nsga3, tpe, gp or random.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Constraint, such as 80M.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = None,
+    seed: Seed = None,
+    device: Device = None,
     storage: Storage = None,
-    study_name: Annotated[str | None, typer.Option(help="Name to keep the study under.")] = None,
+    study_name: StudyName = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the study first.")] = False,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the study file."),
-    ] = None,
+    set_: Assignments = None,
 ) -> None:
     """Run or resume a study: supernet → search → report."""
     if context.invoked_subcommand:
         return
     from app.run import run as run_study
-    from app.settings import load_settings
 
     options = {
         "runs": runs,
@@ -66,8 +76,49 @@ def run(
         "storage": storage,
         "name": study_name,
     }
-    overrides = {field: value for field, value in options.items() if value is not None}
-    run_study(load_settings(study, overrides | _assignments(set_ or [])), fresh)
+    run_study(_settings(study, options, set_), fresh)
+
+
+@app.command()
+def rank(
+    study: Study,
+    table: Annotated[Path, typer.Option(help="CSV file with a column 'arch'.")],
+    column: Annotated[str, typer.Option(help="Its column of trained accuracies.")],
+    sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows only.")] = None,
+    scores: Annotated[
+        str | None, typer.Option(help="Names with commas between; default: all.")
+    ] = None,
+    no_baselines: Annotated[
+        bool, typer.Option("--no-baselines", help="Leave out what others proposed.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the results there too.")] = None,
+    runs: Runs = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    image_size: ImageSize = None,
+    train_steps: TrainSteps = None,
+    batchnorm: BatchNorm = None,
+    seed: Seed = None,
+    device: Device = None,
+    study_name: StudyName = None,
+    set_: Assignments = None,
+) -> None:
+    """Rank correlation of every score with trained accuracies."""
+    from app.rank.job import rank as rank_table
+
+    options = {
+        "runs": runs,
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "image_size": image_size,
+        "supernet.steps": train_steps,
+        "batchnorm": batchnorm,
+        "seed": seed,
+        "device": device,
+        "name": study_name,
+    }
+    settings = _settings(study, options, set_)
+    rank_table(settings, table, column, sample, scores, not no_baselines, json)
 
 
 @app.command()
@@ -88,6 +139,16 @@ def dashboard(
     from app.dashboard import serve
 
     serve(runs or Path("runs"), storage, port)
+
+
+def _settings(
+    study: str, options: dict[str, Any], assignments: list[str] | None
+) -> "StudySettings":
+    """The study with the given options over it, and `--set` over these."""
+    from app.settings import load_settings
+
+    overrides = {field: value for field, value in options.items() if value is not None}
+    return load_settings(study, overrides | _assignments(assignments or []))
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class SupernetSettings(_Settings):
 
     steps: PositiveInt = 1000
     batch_size: Annotated[int, Field(ge=2)] = 64
-    learning_rate: PositiveFloat = 0.05
+    learning_rate: PositiveFloat = 0.02
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: NonNegativeFloat = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -3,6 +3,7 @@
 The main job and the rank benchmark both start here: data → supernet → reference sample.
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,11 @@ class Files:
         return self.folder / "report.md"
 
     @property
+    def rank(self) -> Path:
+        """The folder of the rank benchmark."""
+        return self.folder / "rank"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that works on the study."""
         return self.folder / "lock"
@@ -66,6 +72,7 @@ class Files:
         """Delete what a run has made."""
         for path in (self.supernet, self.reference, self.front, self.picture, self.report):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.rank, ignore_errors=True)
 
 
 @dataclass(frozen=True)

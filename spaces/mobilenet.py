@@ -106,7 +106,7 @@ class MobileNet(Space):
         try:
             codes = [int(part) for part in arch.split(",")]
         except ValueError:
-            raise ArchitectureError(f"'{arch}' is not a list of integers joined by ','") from None
+            raise ArchitectureError(f"{arch!r} is not a list of integers joined by ','") from None
         if len(codes) != len(self.layers):
             raise ArchitectureError(f"{len(codes)} layers where {len(self.layers)} are expected")
         for i, (code, shape) in enumerate(zip(codes, self.layers, strict=True), 1):

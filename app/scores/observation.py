@@ -19,7 +19,7 @@ from spaces import Space, Supernet, Tap
 
 MONTE_CARLO_PASSES = 2
 COMPANY = 16
-"""Images that are normalised together in a Monte-Carlo pass, at most."""
+"""Images that are normalised together in a Monte-Carlo pass, at most; at least two groups."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Observation:
         passes = []
         with torch.no_grad():
             for order in self.anchors.companies:
-                groups = order.tensor_split(-(-len(order) // COMPANY))
+                groups = order.tensor_split(max(2, -(-len(order) // COMPANY)))
                 logits = torch.cat([self._logits(self.anchors.images[group]) for group in groups])
                 passes.append(logits.softmax(1)[order.argsort()])
         return torch.stack(passes)

@@ -48,7 +48,7 @@ class SupernetTraining:
         self.supernet: Supernet = supernet.to(device).to(memory_format=torch.channels_last)
         self.learning = [p for p in supernet.parameters() if p.requires_grad]
         self.optimizer = torch.optim.SGD(
-            self.learning,
+            _parameter_groups(self.supernet, settings.learning_rate),
             lr=settings.learning_rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
@@ -104,6 +104,22 @@ class SupernetTraining:
         self.schedule.load_state_dict(state["schedule"])
         self.batches.load_state_dict(state["batches"])
         self.paths.setstate(state["paths"])
+
+
+def _parameter_groups(supernet: Supernet, learning_rate: float) -> list[dict[str, Any]]:
+    """BatchNorm at the learning rate as given; the classifier at one that suits its width.
+
+    A gradient step moves the class scores by as much as there are features. Beyond 64 features
+    the rate shrinks with their number (arXiv 2203.03466), else the scores of a wide network's
+    1,728 features overshoot at every rate at which BatchNorm learns.
+    """
+    classifiers = [m for m in supernet.modules() if isinstance(m, nn.Linear)]
+    groups = [
+        {"params": list(m.parameters()), "lr": learning_rate * min(1, 64 / m.in_features)}
+        for m in classifiers
+    ]
+    norms = [m for m in supernet.modules() if isinstance(m, nn.BatchNorm2d)]
+    return [{"params": [p for m in norms for p in m.parameters()]}, *groups]
 
 
 def train_supernet(

@@ -1,0 +1,1 @@
+"""The rank benchmark: how well scores order architectures whose trained accuracy is known."""

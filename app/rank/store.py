@@ -1,0 +1,76 @@
+"""The scores measured so far, in a file that only grows.
+
+The first line is the definition, every other line one measurement:
+
+    {"arch": …, "scores": {name: value or null}, "seconds": …, "hardware": …}
+
+A line is written as soon as it is measured, so that a killed process loses at most the
+measurement it was in. A last line that was cut off in the middle is dropped.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.errors import InputError
+from app.files import write_text
+from app.scores.scorer import Scores
+from app.search.study import check_definition
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One score of an architecture."""
+
+    value: float | None
+    seconds: float
+    """Of the measurement, which may have yielded other scores too."""
+    hardware: str
+
+
+class ScoreFile:
+    """Measured scores by architecture and name."""
+
+    def __init__(self, path: Path, definition: dict[str, Any]) -> None:
+        """Read the file, or begin it.
+
+        Raises InputError if it was made under another definition or is not what `add` writes.
+        """
+        self.path = path
+        self.measured: dict[str, dict[str, Measured]] = {}
+        try:
+            head, *lines = self._whole_lines() or [{"definition": definition}]
+            stored = head["definition"]
+            for line in lines:
+                self._learn(**line)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            raise InputError(f"'{path}' is no readable file of scores: delete it") from None
+        check_definition(stored, definition, f"the file of scores '{path}'")
+        if not lines:
+            write_text(path, json.dumps({"definition": definition}) + "\n")
+
+    def has(self, arch: str, name: str) -> bool:
+        """Whether this score of `arch` was measured, whatever came out."""
+        return name in self.measured.get(arch, {})
+
+    def add(self, arch: str, scores: Scores, seconds: float, hardware: str) -> None:
+        """Keep one measurement, in memory and in the file."""
+        line = {"arch": arch, "scores": scores, "seconds": seconds, "hardware": hardware}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+        self._learn(**line)  # type: ignore[arg-type]
+
+    def _learn(self, arch: str, scores: Scores, seconds: float, hardware: str) -> None:
+        known = self.measured.setdefault(arch, {})
+        for name, value in scores.items():
+            known[name] = Measured(value, seconds, hardware)
+
+    def _whole_lines(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        lines, _, torn = self.path.read_bytes().rpartition(b"\n")
+        if torn:
+            os.truncate(self.path, self.path.stat().st_size - len(torn))
+        return [json.loads(line) for line in lines.splitlines()]
