@@ -40,12 +40,12 @@ def names() -> list[str]:
 def create(name: str, classes: int, image_size: int, options: dict[str, Any]) -> Space:
     """The space `name`, sized for a data set. Raises ValueError on names or options unknown."""
     if name not in _SPACES:
-        raise ValueError(f"unknown space '{name}'; choose one of: {', '.join(names())}")
+        raise ValueError(f"unknown space {name!r}; choose one of: {', '.join(names())}")
     space = _SPACES[name]
     known = {field.name for field in fields(space)} - {"classes", "image_size"}
     if unknown := set(options) - known:
         raise ValueError(
-            f"space '{name}' has no option '{min(unknown)}'; "
+            f"space '{name}' has no option {min(unknown)!r}; "
             f"its options are: {', '.join(sorted(known)) or 'none'}"
         )
     return space(classes=classes, image_size=image_size, **options)

@@ -77,7 +77,11 @@ def _read_genotype(text: str) -> dict[str, Any]:
         raise ArchitectureError(f"a Genotype(…) needs these named fields: {', '.join(expected)}")
     values = {str(keyword.arg): keyword.value for keyword in keywords}
     for kind in KINDS:
-        if ast.unparse(values[f"{kind}_concat"]) not in _CONCATS:
+        try:
+            concat = ast.unparse(values[f"{kind}_concat"])
+        except RecursionError:
+            concat = "nested deeper than any of the known"
+        if concat not in _CONCATS:
             raise ArchitectureError(f"{kind}_concat must be [2, 3, 4, 5]")
     try:
         return {kind: ast.literal_eval(values[kind]) for kind in KINDS}

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from spaces._darts_cells import NODES, OPERATIONS, Cells, Entry, parse
-from spaces._darts_ops import BUILDERS, FactorizedReduce, ReLUConvBN
+from spaces._darts_ops import BUILDERS, FactorizedReduce
 from spaces.base import Supernet, Tap
-from spaces.batchnorm import Placement, freeze_convolutions, initialise
-from spaces.ops import conv
+from spaces.batchnorm import Placement, freeze_convolutions, initialise, last_scales
+from spaces.ops import ReLUConvBN, conv
 
 EDGES = tuple((node, source) for node in NODES for source in range(node))
 
@@ -67,11 +67,12 @@ class CellShape:
 
     def preprocess(self, placement: Placement) -> tuple[nn.Module, nn.Module]:
         """What brings the farther and the nearer input to `channels` and to one size."""
-        fit = FactorizedReduce if self.after_reduction else ReLUConvBN
-        return (
-            fit(self.farther, self.channels, placement),
-            ReLUConvBN(self.nearer, self.channels, placement),
+        farther = (
+            FactorizedReduce(self.farther, self.channels, placement)
+            if self.after_reduction
+            else ReLUConvBN(self.farther, self.channels, 1, 1, placement)
         )
+        return farther, ReLUConvBN(self.nearer, self.channels, 1, 1, placement)
 
 
 Shapes = tuple[CellShape, ...]
@@ -191,12 +192,7 @@ class DartsSupernet(Trunk, Supernet):
 
     def scales(self, arch: str) -> list[Tensor]:
         """γ of the last BatchNorm of each chosen operation; `none` has none."""
-        norms = (
-            [m for m in operation.modules() if isinstance(m, nn.BatchNorm2d)][-1:]
-            for steps in self._chosen(arch)
-            for operation, _ in steps
-        )
-        return [norm.weight for found in norms for norm in found]
+        return last_scales(operation for steps in self._chosen(arch) for operation, _ in steps)
 
     def state_of(self, arch: str) -> dict[str, Tensor]:
         """The trunk's entries, and those of the chosen operations under their place in the cell."""

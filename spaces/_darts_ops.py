@@ -7,16 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spaces.batchnorm import Placement
-from spaces.ops import Skip, conv
+from spaces.ops import AvgPool, MaxPool, Skip, conv
 
 # ReLU is never in place on an operation's input: other operations read the same tensor.
-
-
-class ReLUConvBN(nn.Sequential):
-    """ReLU, 1×1 convolution, BatchNorm: N×inputs×H×W to N×outputs×H×W."""
-
-    def __init__(self, inputs: int, outputs: int, placement: Placement) -> None:
-        super().__init__(nn.ReLU(), conv(inputs, outputs, 1), placement.last(outputs))
 
 
 class FactorizedReduce(nn.Module):
@@ -87,16 +80,6 @@ class Zero(nn.Module):
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
 
-def _max_pool(channels: int, stride: int, placement: Placement) -> nn.Module:
-    pool = nn.MaxPool2d(3, stride, padding=1)
-    return nn.Sequential(pool, placement.after_parameter_free(channels))
-
-
-def _avg_pool(channels: int, stride: int, placement: Placement) -> nn.Module:
-    pool = nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
-    return nn.Sequential(pool, placement.after_parameter_free(channels))
-
-
 def _skip(channels: int, stride: int, placement: Placement) -> nn.Module:
     if stride == 1:
         return Skip(channels, placement)
@@ -105,8 +88,8 @@ def _skip(channels: int, stride: int, placement: Placement) -> nn.Module:
 
 BUILDERS: dict[str, Callable[[int, int, Placement], nn.Module]] = {
     "none": lambda channels, stride, placement: Zero(stride),
-    "max_pool_3x3": _max_pool,
-    "avg_pool_3x3": _avg_pool,
+    "max_pool_3x3": MaxPool,
+    "avg_pool_3x3": AvgPool,
     "skip_connect": _skip,
     "sep_conv_3x3": lambda channels, *rest: SeparableConv(channels, 3, *rest),
     "sep_conv_5x5": lambda channels, *rest: SeparableConv(channels, 5, *rest),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from math import comb
 
 from spaces.base import ArchitectureError
 
@@ -33,12 +34,11 @@ class Cell:
         if unknown := [o for o in operations if o not in OPERATIONS]:
             known = ", ".join(OPERATIONS)
             raise ArchitectureError(f"unknown operation {unknown[0]!r}; choose from: {known}")
-        pairs = list(combinations(range(len(operations) + 2), 2))
-        if len(bits) != len(pairs):
+        if len(bits) != (needed := comb(len(operations) + 2, 2)):
             raise ArchitectureError(
-                f"{len(bits)} adjacency bits where {len(operations)} inner vertices "
-                f"need {len(pairs)}"
+                f"{len(bits)} adjacency bits where {len(operations)} inner vertices need {needed}"
             )
+        pairs = combinations(range(len(operations) + 2), 2)
         present = (pair for pair, bit in zip(pairs, bits, strict=True) if bit == "1")
         return cls(frozenset(present), operations)
 

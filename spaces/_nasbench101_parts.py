@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spaces._nasbench101_cell import MAX_INNER, OPERATIONS, Cell
 from spaces.batchnorm import Placement
-from spaces.ops import conv
+from spaces.ops import MaxPool, conv
 
 KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
 STEM, PROJECTION = KERNELS
@@ -31,9 +31,7 @@ class Part(NamedTuple):
     def build(self, placement: Placement) -> nn.Sequential:
         """The module; every candidate ends in its BatchNorm, but for the ReLU of a convolution."""
         if self.operation not in KERNELS:
-            return nn.Sequential(
-                nn.MaxPool2d(3, 1, 1), placement.after_parameter_free(self.outputs)
-            )
+            return MaxPool(self.outputs, 1, placement)
         return nn.Sequential(
             conv(self.inputs, self.outputs, KERNELS[self.operation]),
             placement.last(self.outputs),

@@ -2,6 +2,11 @@
 
 Outside `spaces/` an architecture is nothing but its canonical string: it can be compared,
 stored, printed and put on a command line. Only the space that made it looks inside.
+
+To add a space, put one file into this folder: a subclass of `Space`, or of `layered.LayeredSpace`
+if its networks are a chain of layers with one choice each (`nasbenchmacro.py` is the shortest
+example). Build its operations with `batchnorm.Placement` and put a `Tap` behind each searched
+layer or cell. Nothing else has to know of it; `tests/spaces/test_contract.py` finds and checks it.
 """
 
 from abc import ABC, abstractmethod
@@ -57,8 +62,9 @@ class Supernet(nn.Module, ABC):
 class Space(ABC):
     """A set of architectures: its choices, its strings, its networks and their cost.
 
-    A space of your own is one file in this folder: subclass, set `name`, decorate with
-    `spaces.register`. Fields beyond these two are options that a study sets in `[space_options]`.
+    A frozen dataclass with a `name`, decorated with `spaces.register`. Fields beyond these two are
+    options that a study sets in `[space_options]`; what else a user must know of a space, such as
+    what its strings mean, stands in its docstring.
     """
 
     name: ClassVar[str]

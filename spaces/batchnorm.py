@@ -6,9 +6,10 @@ and the search prefers convolutions. BNNAS++ (doi 10.1109/ACCESS.2022.3226692) r
 every candidate ends in exactly one learnable BatchNorm, the others only normalise.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Placement(StrEnum):
@@ -62,3 +63,12 @@ def freeze_convolutions(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.requires_grad_(False)
+
+
+def last_scales(operations: Iterable[nn.Module]) -> list[Tensor]:
+    """γ of the last BatchNorm of each operation; what has no BatchNorm is left out."""
+    norms = (
+        [module for module in operation.modules() if isinstance(module, nn.BatchNorm2d)]
+        for operation in operations
+    )
+    return [found[-1].weight for found in norms if found]

@@ -1,4 +1,4 @@
-"""Operations that several spaces offer as candidates."""
+"""Operations that several spaces use: each keeps to the BatchNorm placement it is given."""
 
 from torch import Tensor, nn
 
@@ -8,6 +8,15 @@ from spaces.batchnorm import Placement
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """A convolution without bias that keeps the size at stride 1."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+class ReLUConvBN(nn.Sequential):
+    """ReLU, convolution, BatchNorm. Not in place: other operations may read the same input."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, placement: Placement
+    ) -> None:
+        super().__init__(nn.ReLU(), conv(inputs, outputs, kernel, stride), placement.last(outputs))
 
 
 class MBConv(nn.Module):
@@ -24,16 +33,17 @@ class MBConv(nn.Module):
         expansion: int,
         stride: int,
         placement: Placement,
+        activation: type[nn.Module] = nn.ReLU6,
     ) -> None:
         super().__init__()
         hidden = inputs * expansion
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers += [conv(inputs, hidden, 1), placement.inner(hidden), nn.ReLU6(inplace=True)]
+            layers += [conv(inputs, hidden, 1), placement.inner(hidden), activation(inplace=True)]
         layers += [
             conv(hidden, hidden, kernel, stride, groups=hidden),
             placement.inner(hidden),
-            nn.ReLU6(inplace=True),
+            activation(inplace=True),
             conv(hidden, outputs, 1),
             placement.last(outputs),
         ]
@@ -51,3 +61,22 @@ class Skip(nn.Sequential):
 
     def __init__(self, channels: int, placement: Placement) -> None:
         super().__init__(placement.after_parameter_free(channels))
+
+
+class MaxPool(nn.Sequential):
+    """3×3 max pooling."""
+
+    def __init__(self, channels: int, stride: int, placement: Placement) -> None:
+        super().__init__(
+            nn.MaxPool2d(3, stride, padding=1), placement.after_parameter_free(channels)
+        )
+
+
+class AvgPool(nn.Sequential):
+    """3×3 average pooling; at the border the mean of what is there."""
+
+    def __init__(self, channels: int, stride: int, placement: Placement) -> None:
+        super().__init__(
+            nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+            placement.after_parameter_free(channels),
+        )

@@ -1,10 +1,7 @@
 """NAS-Bench-101: published parameter counts, the channel rule, isomorphism, the choices."""
 
-import csv
-import os
 from collections.abc import Callable, Iterator
 from itertools import combinations, product
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -18,9 +15,8 @@ from spaces._nasbench101_cell import OPERATIONS, Cell, canonical_cell
 from spaces._nasbench101_choices import decode, encode
 from spaces._nasbench101_parts import CellShape
 from spaces.nasbench101 import NASBench101
+from tests.tables import rows
 
-TABLES = Path(os.environ.get("BNNAS_TABLES", Path(__file__).parents[3] / "shared" / "tables"))
-TABLE = TABLES / "nasbench101-dev.csv"
 CONV3X3, CONV1X1, POOL = OPERATIONS
 SPACE = NASBench101()
 SMALL = NASBench101(modules=1, channels=8)
@@ -271,12 +267,10 @@ def test_every_cell_of_the_benchmark_is_counted_once_and_can_be_chosen(
     assert all(decode(encode(c)) == c for c in cells)
 
 
-@pytest.mark.skipif(not TABLE.exists(), reason=f"no development table at {TABLE}")
 def test_the_rows_of_the_development_table() -> None:
     """The canonical strings are those that the benchmark lists."""
-    with TABLE.open() as file:
-        rows = [row["arch"] for row in csv.DictReader(file)]
-    for arch in rows:
+    for row in rows("nasbench101-dev.csv"):
+        arch = row["arch"]
         assert SPACE.canonical(arch) == arch
         assert SPACE.decode(SPACE.encode(arch)) == arch
         built = SMALL.network(arch).parameters()

@@ -1,9 +1,6 @@
 """NAS-Bench-201: the benchmark's costs, closed forms of the operations, the unbiased rule."""
 
-import csv
-import os
 from itertools import product
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +9,8 @@ from torch import nn
 from spaces import ArchitectureError, Placement
 from spaces.base import Supernet
 from spaces.nasbench201 import EDGES, OPS, TEMPLATE, NASBench201, run_cell
+from tests.tables import rows
 
-TABLES = Path(os.environ.get("BNNAS_TABLES", Path(__file__).parents[3] / "shared" / "tables"))
-TABLE = TABLES / "nasbench201-dev.csv"
 SMALL = NASBench201(cells=1, channels=4)
 
 
@@ -38,14 +34,12 @@ def test_costs_published_with_the_benchmark() -> None:
     assert smallest.params == (432 + 32) + (14_336 + 128) + (57_344 + 256) + 128 + 650
 
 
-@pytest.mark.skipif(not TABLE.exists(), reason=f"needs {TABLE.name} in $BNNAS_TABLES")
 def test_costs_are_those_of_the_table() -> None:
     space = NASBench201()
-    with TABLE.open() as file:
-        for row in csv.DictReader(file):
-            assert space.canonical(row["arch"]) == row["arch"]
-            cost = space.cost(row["arch"])
-            assert (cost.macs, cost.params) == (int(row["macs"]), int(row["params"])), row["arch"]
+    for row in rows("nasbench201-dev.csv"):
+        assert space.canonical(row["arch"]) == row["arch"]
+        cost = space.cost(row["arch"])
+        assert (cost.macs, cost.params) == (int(row["macs"]), int(row["params"])), row["arch"]
 
 
 def test_every_cell_has_a_string_of_its_own() -> None:

@@ -1,18 +1,13 @@
 """NAS-Bench-Macro: the benchmark's costs, what identity is, the unbiased rule."""
 
-import csv
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
 from spaces import ArchitectureError, Placement
 from spaces.nasbenchmacro import NASBenchMacro
+from tests.tables import rows
 
-TABLES = Path(os.environ.get("BNNAS_TABLES", Path(__file__).parents[3] / "shared" / "tables"))
-TABLE = TABLES / "nasbenchmacro-dev.csv"
 SPACE = NASBenchMacro()
 
 # Channels in and out, and pixels (height × width) in and out, of the eight layers.
@@ -47,13 +42,11 @@ def test_cost_by_hand(arch: str) -> None:
     assert (cost.macs, cost.params) == by_hand(arch)
 
 
-@pytest.mark.skipif(not TABLE.exists(), reason=f"needs {TABLE.name} in $BNNAS_TABLES")
 def test_costs_are_those_of_the_table() -> None:
-    with TABLE.open() as file:
-        for row in csv.DictReader(file):
-            assert SPACE.canonical(row["arch"]) == row["arch"]
-            cost = SPACE.cost(row["arch"])
-            assert (cost.macs, cost.params) == (int(row["macs"]), int(row["params"])), row["arch"]
+    for row in rows("nasbenchmacro-dev.csv"):
+        assert SPACE.canonical(row["arch"]) == row["arch"]
+        cost = SPACE.cost(row["arch"])
+        assert (cost.macs, cost.params) == (int(row["macs"]), int(row["params"])), row["arch"]
 
 
 def test_choices_are_readable() -> None:
@@ -106,3 +99,16 @@ def test_gradients_are_finite_on_a_constant_image(arch: str) -> None:
     supernet = SPACE.supernet(Placement.UNBIASED)
     supernet(torch.zeros(2, 3, 16, 16), arch).logsumexp(1).sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in supernet.parameters())
+
+
+@pytest.mark.parametrize("twins", [("12010201", "12001201"), ("00000010", "00000001")])
+def test_twins_differ_in_name_only(twins: tuple[str, str]) -> None:
+    a, b = (SPACE.network(SPACE.canonical(arch)).eval() for arch in twins)
+    b.load_state_dict(dict(zip(b.state_dict(), a.state_dict().values(), strict=True)))
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(a(x), b(x))
+
+
+def test_blocks_have_the_activation_of_the_benchmark() -> None:
+    kinds = {type(module) for module in SPACE.network("12121212").modules()}
+    assert nn.ReLU in kinds and nn.ReLU6 not in kinds

@@ -1,0 +1,33 @@
+"""NASWOT, "Neural Architecture Search without Training" (arXiv 2006.04647v3)."""
+
+import torch
+from torch import Tensor, nn
+
+from app.scores import register
+from app.scores.baselines.networks import watch
+from app.scores.observation import Observation
+
+
+@register("naswot", baseline=True)
+def naswot(observation: Observation) -> float:
+    """Log-determinant of the activation-pattern kernel of the anchors."""
+    kernel = activation_kernel(observation.fresh_network(), observation.anchors.images)
+    return float(torch.linalg.slogdet(kernel).logabsdet)
+
+
+def activation_kernel(network: nn.Module, images: Tensor) -> Tensor:
+    """N×N: for each two of N images, how many ReLU units are on in both or off in both.
+
+    It is the paper's N_A − Hamming distance of the binary codes of all N_A units. Seen are the
+    modules ReLU and ReLU6; without any the kernel is zero.
+    """
+    kernel = torch.zeros(len(images), len(images), dtype=torch.double, device=images.device)
+
+    def see(_: Tensor, output: Tensor) -> None:
+        # with ±1 for on and off, the inner product is agreements − disagreements
+        sign = (output > 0).flatten(1).float() * 2 - 1
+        kernel.add_((sign @ sign.T + sign.shape[1]) / 2)
+
+    with torch.no_grad(), watch(network, (nn.ReLU, nn.ReLU6), see):
+        network(images)
+    return kernel

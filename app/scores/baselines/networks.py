@@ -1,0 +1,65 @@
+"""What the baselines share: a look inside a network, its weights, and other initialisations."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def watch(
+    network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...], see: Any
+) -> Iterator[None]:
+    """Within the block, call `see(input, output)` after each forward pass of a `kind` module."""
+
+    def hook(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        see(inputs[0], output)
+
+    watched = [module for module in network.modules() if isinstance(module, kind)]
+    handles = [module.register_forward_hook(hook) for module in watched]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def weights(network: nn.Module) -> list[Tensor]:
+    """Outputs×inputs×… of each convolution and linear layer; neither biases nor BatchNorm."""
+    layers = (m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    return [layer.weight for layer in layers]
+
+
+def gradients(value: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    """∂ value / ∂ inputs; zeros for what the value does not depend on."""
+    return torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True)
+
+
+def redraw(network: nn.Module, std: Callable[[Tensor], float], seed: int) -> nn.Module:
+    """Draw every weight from a normal distribution of deviation `std(weight)`; returns `network`.
+
+    Drawn on the CPU, so that every device has the same.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in weights(network):
+            weight.copy_(torch.randn(weight.shape, generator=generator) * std(weight))
+    return network
+
+
+def unit(weight: Tensor) -> float:
+    """Deviation 1 for every weight."""
+    return 1.0
+
+
+def fan_in(weight: Tensor) -> float:
+    """Kaiming initialisation (arXiv 1502.01852) by the number of inputs of a ReLU network."""
+    return float((2 / weight[0].numel()) ** 0.5)
+
+
+def gaussian_images(images: Tensor, seed: int) -> Tensor:
+    """Standard normal noise in the shape and place of `images`."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(images.shape, generator=generator).to(images)

@@ -1,0 +1,24 @@
+"""SNIP (arXiv 1810.02340), summed over the network as in arXiv 2101.08134."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from app.scores import register
+from app.scores.baselines.networks import gradients, weights
+from app.scores.observation import Observation
+
+
+@register("snip", baseline=True)
+def snip(observation: Observation) -> float:
+    """Connection sensitivity on the anchors."""
+    anchors = observation.anchors
+    return connection_sensitivity(observation.fresh_network(), anchors.images, anchors.labels)
+
+
+def connection_sensitivity(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Σ over weights w of |w · ∂L/∂w|: to first order, what removing each changes of the loss L."""
+    loss = F.cross_entropy(network(images), labels)
+    chosen = weights(network)
+    pairs = zip(chosen, gradients(loss, chosen), strict=True)
+    return float(torch.stack([(w.detach() * g).abs().sum() for w, g in pairs]).sum())

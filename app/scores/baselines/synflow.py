@@ -1,0 +1,40 @@
+"""Synaptic flow (SynFlow, arXiv 2006.05467), summed over the network as in arXiv 2101.08134."""
+
+import torch
+from torch import Tensor, nn
+
+from app.scores import register
+from app.scores.baselines.networks import gradients, weights
+from app.scores.observation import Observation
+
+
+@register("synflow", baseline=True)
+def synflow(observation: Observation) -> float:
+    """Logarithm of the synaptic flow; needs no data."""
+    return synaptic_flow(observation.fresh_network(), observation.anchors.images)
+
+
+def synaptic_flow(network: nn.Module, images: Tensor) -> float:
+    """ln Σ over weights w of |w| · ∂R/∂|w|, R being the summed output for an image of ones.
+
+    All weights are made positive and BatchNorm is left out. ReLU then changes nothing, while
+    ReLU6 would cap the flow, which its paper does not know; both are left out as well. The
+    logarithm keeps the order; double precision holds the products of many layers. `network` is
+    changed.
+    """
+    _linearise(network)
+    network.double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.abs_()
+    ones = torch.ones_like(images[:1], dtype=torch.double)
+    chosen = weights(network)
+    pairs = zip(chosen, gradients(network(ones).sum(), chosen), strict=True)
+    return float(torch.stack([(w.detach() * g).sum() for w, g in pairs]).sum().log())
+
+
+def _linearise(network: nn.Module) -> None:
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d | nn.ReLU | nn.ReLU6):
+                setattr(module, name, nn.Identity())

@@ -1,0 +1,220 @@
+"""Spaces whose networks are a chain: a stem, the searched layers, a head, a classifier.
+
+A space says how its layers are shaped and which candidates each may be. Networks, supernet,
+choices and cost around them are the same for all such spaces, and are here.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from optuna.distributions import CategoricalDistribution
+from torch import Tensor, nn
+
+from spaces.base import Space, Supernet, Tap
+from spaces.batchnorm import Placement, freeze_convolutions, initialise, last_scales
+from spaces.cost import Cost, count
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A searched layer: channels in and out, stride, and the height of its input in pixels."""
+
+    inputs: int
+    outputs: int
+    stride: int
+    size: int
+
+    @property
+    def size_out(self) -> int:
+        """The height of its output."""
+        return -(-self.size // self.stride)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether input and output shapes agree."""
+        return self.stride == 1 and self.inputs == self.outputs
+
+
+def layer_shapes(
+    inputs: int, size: int, stages: Iterable[tuple[int, int, int]]
+) -> tuple[LayerShape, ...]:
+    """The layers of stages, each given as channels, layers, and the stride of its first layer."""
+    shapes = []
+    for outputs, layers, first_stride in stages:
+        for layer in range(layers):
+            shapes.append(LayerShape(inputs, outputs, 1 if layer else first_stride, size))
+            inputs, size = outputs, shapes[-1].size_out
+    return tuple(shapes)
+
+
+@dataclass(frozen=True)
+class LayeredSpace(Space):
+    """A space with one choice a layer, in which every combination of choices is feasible.
+
+    Its strings are one code a layer, joined by `separator`.
+
+    Attributes:
+        labels: Each candidate's code, and what Optuna and its dashboard call it.
+        separator: What stands between the codes of a string.
+        features: Channels of the head, which the classifier reads.
+    """
+
+    labels: ClassVar[Mapping[str, str]]
+    separator: ClassVar[str]
+    features: ClassVar[int]
+
+    @property
+    @abstractmethod
+    def layers(self) -> tuple[LayerShape, ...]:
+        """The shapes of the searched layers, first to last."""
+
+    @abstractmethod
+    def stem(self, placement: Placement) -> nn.Module:
+        """Images to the first searched layer's input."""
+
+    @abstractmethod
+    def candidate(self, code: str, shape: LayerShape, placement: Placement) -> nn.Module:
+        """The operation `code` for a layer of this shape."""
+
+    @abstractmethod
+    def head(self, placement: Placement) -> nn.Module:
+        """The last searched layer's output to `features` channels."""
+
+    @abstractmethod
+    def codes(self, text: str) -> Sequence[str]:
+        """The code of each layer. Raises ArchitectureError."""
+
+    def candidates(self, shape: LayerShape) -> tuple[str, ...]:
+        """The codes that a layer of this shape may have."""
+        return tuple(self.labels)
+
+    def distributions(self) -> dict[str, CategoricalDistribution]:
+        """One choice a layer, `layer 1` and on, with as many digits as the last one needs."""
+        digits = len(str(len(self.layers)))
+        return {
+            f"layer {i:0{digits}}": CategoricalDistribution(
+                [self.labels[code] for code in self.candidates(shape)]
+            )
+            for i, shape in enumerate(self.layers, 1)
+        }
+
+    def decode(self, params: Mapping[str, Any]) -> str:
+        """Choices to string; every combination is feasible."""
+        codes = {label: code for code, label in self.labels.items()}
+        return self.separator.join(codes[params[name]] for name in self.distributions())
+
+    def encode(self, arch: str) -> dict[str, Any]:
+        """String to choices."""
+        labels = (self.labels[code] for code in self.codes(arch))
+        return dict(zip(self.distributions(), labels, strict=True))
+
+    def canonical(self, text: str) -> str:
+        """The codes joined again. Raises ArchitectureError."""
+        return self.separator.join(self.codes(text))
+
+    def supernet(self, placement: Placement) -> Supernet:
+        """All candidates of every layer around one stem, head and classifier."""
+        return LayeredSupernet(self, placement)
+
+    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+        """The chosen candidates only."""
+        chosen = zip(self.codes(arch), self.layers, strict=True)
+        return _Network(self, (self.candidate(*layer, placement) for layer in chosen), placement)
+
+    def cost(self, arch: str) -> Cost:
+        """The fixed part plus a look-up per layer."""
+        chosen = zip(self.codes(arch), self.layers, strict=True)
+        return sum((self._table[layer] for layer in chosen), self._fixed_cost)
+
+    @cached_property
+    def _table(self) -> dict[tuple[str, LayerShape], Cost]:
+        with torch.device("meta"):
+            return {
+                (code, shape): count(
+                    self.candidate(code, shape, Placement.USUAL),
+                    *(shape.inputs, shape.size, shape.size),
+                )
+                for shape in set(self.layers)
+                for code in self.candidates(shape)
+            }
+
+    @cached_property
+    def _fixed_cost(self) -> Cost:
+        with torch.device("meta"):
+            trunk = _Trunk(self, (), Placement.USUAL)
+            last = self.layers[-1]
+            return (
+                count(trunk.stem, 3, self.image_size, self.image_size)
+                + count(trunk.head, last.outputs, last.size_out, last.size_out)
+                + count(trunk.classifier, self.features)
+            )
+
+
+class _Trunk(nn.Module):
+    """What every network of a space shares around its searched layers."""
+
+    def __init__(
+        self, space: LayeredSpace, layers: Iterable[nn.Module], placement: Placement
+    ) -> None:
+        super().__init__()
+        self.stem = space.stem(placement)
+        self.layers = nn.ModuleList(layers)
+        self.taps = nn.ModuleList(Tap() for _ in space.layers)
+        self.head = space.head(placement)
+        self.classifier = nn.Linear(space.features, space.classes)
+        initialise(self)
+
+    def run(self, images: Tensor, path: Iterable[nn.Module]) -> Tensor:
+        """Class scores of `images`, the searched layers being `path`."""
+        x = self.stem(images)
+        for operation, tap in zip(path, self.taps, strict=True):
+            x = tap(operation(x))
+        scores: Tensor = self.classifier(self.head(x).mean((2, 3)))
+        return scores
+
+
+class _Network(_Trunk):
+    """The stand-alone network of one architecture."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N×3×H×W images to N×classes scores."""
+        return self.run(images, self.layers)
+
+
+class LayeredSupernet(_Trunk, Supernet):
+    """Every candidate of every layer; a forward pass runs one of them a layer."""
+
+    def __init__(self, space: LayeredSpace, placement: Placement) -> None:
+        layers = (
+            nn.ModuleDict(
+                {code: space.candidate(code, shape, placement) for code in space.candidates(shape)}
+            )
+            for shape in space.layers
+        )
+        super().__init__(space, layers, placement)
+        self.space = space
+        freeze_convolutions(self)
+
+    def forward(self, images: Tensor, arch: str) -> Tensor:
+        """N×3×H×W images to N×classes scores along `arch`."""
+        return self.run(images, self._chosen(arch))
+
+    def scales(self, arch: str) -> list[Tensor]:
+        """γ that ends the operation of each layer; what has no BatchNorm has none."""
+        return last_scales(self._chosen(arch))
+
+    def state_of(self, arch: str) -> dict[str, Tensor]:
+        """The trunk's entries, and those of the chosen candidates under the layer's name."""
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith("layers.")}
+        for layer, operation in enumerate(self._chosen(arch)):
+            state |= {f"layers.{layer}.{k}": v for k, v in operation.state_dict().items()}
+        return state
+
+    def _chosen(self, arch: str) -> list[nn.Module]:
+        """The operation of each layer."""
+        codes = enumerate(self.space.codes(arch))
+        return [self.layers.get_submodule(f"{layer}.{code}") for layer, code in codes]

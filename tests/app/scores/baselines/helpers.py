@@ -1,0 +1,47 @@
+"""Networks and images to calculate by hand, and observations of small networks."""
+
+from functools import cache
+from random import Random
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+import spaces
+from app.scores.observation import Anchors, Observation
+from spaces import Space, Supernet
+
+SMALL: dict[str, dict[str, int]] = {
+    "darts": {"layers": 3, "channels": 4},
+    "nasbench101": {"modules": 1, "channels": 6},
+    "nasbench201": {"cells": 2, "channels": 4},
+}
+DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+def linear(rows: list[list[float]]) -> nn.Linear:
+    """A linear layer with these weights and no bias."""
+    layer = nn.Linear(len(rows[0]), len(rows), bias=False)
+    layer.weight.data = torch.tensor(rows)
+    return layer
+
+
+def pixels(rows: list[list[float]]) -> Tensor:
+    """One image a row, N×C×1×1."""
+    return torch.tensor(rows)[:, :, None, None]
+
+
+@cache  # so that cost tables are counted once
+def small_space(name: str) -> Space:
+    return spaces.create(name, classes=3, image_size=16, options=SMALL.get(name, {}))
+
+
+def observe(name: str, arch: str | None = None) -> Observation:
+    """A random architecture, or `arch`, and six random images."""
+    space = small_space(name)
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randn(6, 3, 16, 16, generator=generator)
+    labels = torch.randint(3, (6,), generator=generator)
+    anchors = Anchors(images, labels, seed=5, companies=torch.arange(6)[None])
+    no_supernet = cast(Supernet, None)  # a baseline must not look at it
+    return Observation(space, no_supernet, arch or space.sample(Random(1)), anchors)

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.data import ImageData
+from app.errors import InputError
+from app.scores.observation import Anchors
+from app.scores.reference import Reference, sample_architectures, score_reference
+from app.scores.scorer import Scorer, Scores
+from spaces import Placement
+from tests.toy import Toy
+
+CPU = torch.device("cpu")
+
+
+class Counting(Scorer):
+    """Counts what is measured."""
+
+    measured = 0
+
+    def __call__(self, arch: str) -> Scores:
+        self.measured += 1
+        return super().__call__(arch)
+
+
+def scorer(toy: Toy, digits: ImageData) -> Counting:
+    torch.manual_seed(0)
+    return Counting(toy, toy.supernet(Placement.UNBIASED), Anchors.draw(digits, 16, 0, CPU))
+
+
+def test_the_sample_is_distinct_seeded_and_ends_with_the_space(toy: Toy) -> None:
+    sample = sample_architectures(toy, 10, seed=0)
+    assert len(set(sample)) == 10
+    assert sample == sample_architectures(toy, 10, seed=0)
+    assert sample != sample_architectures(toy, 10, seed=1)
+    assert len(sample_architectures(toy, 100, seed=0)) == 26  # 27 choices, one infeasible
+
+
+def test_an_interrupted_sample_goes_on_where_it_stopped(
+    toy: Toy, digits: ImageData, tmp_path: Path
+) -> None:
+    path = tmp_path / "reference.json"
+    measure = scorer(toy, digits)
+    left = iter(range(4))
+
+    def stop() -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_reference(Reference({}, {}), toy, measure, 9, 0, path, stop)
+    assert measure.measured == 4
+    reference = Reference.load(path)
+    assert len(reference.scores) == 4
+    score_reference(reference, toy, measure, 9, 0, path, lambda: None)
+    assert measure.measured == 9
+    assert list(Reference.load(path).scores) == sample_architectures(toy, 9, 0)
+    score_reference(reference, toy, measure, 9, 0, path, lambda: None)
+    assert measure.measured == 9
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"other": 1}'])
+def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "reference.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"reference\.json"):
+        Reference.load(path)

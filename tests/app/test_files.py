@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from app.files import write_atomically, write_json, write_text
+
+
+def test_text_and_json_arrive_whole(tmp_path: Path) -> None:
+    write_text(tmp_path / "deep" / "a.txt", "τ = 0.5")
+    assert (tmp_path / "deep" / "a.txt").read_text(encoding="utf-8") == "τ = 0.5"
+    write_json(tmp_path / "a.json", {"x": [1, None]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, None]}
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail(file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_refuses_what_is_not_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nan"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not (tmp_path / "a.json").exists()

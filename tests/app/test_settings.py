@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from app.errors import InputError
+from app.settings import load_settings, presets
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_valid_and_needs_no_download(name: str) -> None:
+    settings = load_settings(name)
+    assert settings.name == name
+    assert settings.dataset == "digits"
+
+
+def test_the_command_line_wins_over_the_file(study_file: Path) -> None:
+    settings = load_settings(str(study_file), {"supernet.steps": 7, "seed": 3, "runs": "x"})
+    assert (settings.supernet.steps, settings.supernet.batch_size) == (7, 16)
+    assert settings.folder == Path("x/small")
+    assert settings.storage_url.endswith("/x/studies.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("80M", 80e6), ("1.5G", 1.5e9), ("250k", 250e3), ("3e8", 3e8)]
+)
+def test_flops_may_be_written_short(study_file: Path, text: str, expected: float) -> None:
+    settings = load_settings(str(study_file), {"search.max_flops": text})
+    assert settings.search.max_flops == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("search.trials", 0, "search.trials = 0: input should be greater than 0"),
+        ("supernet.steps", -3, "supernet.steps = -3: input should be greater than 0"),
+        ("search.max_flops", "-1", "search.max_flops = '-1': input should be greater than 0"),
+        ("search.max_flops", "many", "search.max_flops = 'many'"),
+        ("supernet.learning_rate", "nan", "supernet.learning_rate"),
+        ("supernet.batch_size", 1, "supernet.batch_size = 1"),
+        ("batchnorm", "none", "batchnorm = 'none': input should be 'unbiased' or 'biased'"),
+        ("name", "../escape", "name = '../escape'"),
+        ("seed", -1, "seed = -1"),
+        ("image_size", 4, "image_size = 4"),
+        ("dataset", " ", "give the name of a data set"),
+        ("supernet.stepps", 3, "'supernet.stepps' is no setting of a study"),
+        ("seed.deep", 3, "'seed' in 'seed.deep' is a single value"),
+    ],
+)
+def test_a_bad_value_is_named_in_one_line(
+    study_file: Path, field: str, value: object, message: str
+) -> None:
+    study_file.write_text("seed = 1\n" + study_file.read_text())
+    with pytest.raises(InputError) as error:
+        load_settings(str(study_file), {field: value})
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_study_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"choose one of: .*mobilenet"):
+        load_settings("nosuch")
+    with pytest.raises(InputError, match="cannot read the study file"):
+        load_settings(str(tmp_path / "absent.toml"))
+    path = tmp_path / "bad.toml"
+    path.write_text("space = ")
+    with pytest.raises(InputError, match="is not valid TOML"):
+        load_settings(str(path))
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot read the study file"):
+        load_settings(str(path))
+    path.write_text("seed = 1")
+    with pytest.raises(InputError, match="lacks 'space'"):
+        load_settings(str(path))

@@ -1,0 +1,71 @@
+"""What many tests need: a study so small that a whole run takes seconds."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import app  # noqa: F401  (sets how OpenMP threads wait, before PyTorch is imported)
+from app.data import ImageData, load
+from app.settings import StudySettings
+from tests.toy import Toy
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the figures in the tests are the CPU's
+
+CPU = torch.device("cpu")
+
+SMALL_STUDY = """
+space = "toy"
+dataset = "digits"
+image_size = 16
+
+[supernet]
+steps = 12
+batch_size = 16
+
+[score]
+images = 16
+reference = 8
+
+[search]
+trials = 10
+population = 4
+"""
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
+    """scikit-learn's digits at 16 pixels."""
+    folder = tmp_path_factory.mktemp("data")
+    return load("digits", image_size=16, data_dir=folder, device=CPU, cache_dir=folder, seed=0)
+
+
+@pytest.fixture
+def toy() -> Toy:
+    """The toy space at 16 pixels."""
+    return Toy(classes=10, image_size=16)
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    """A study of the toy space that runs in seconds."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL_STUDY)
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> StudySettings:
+    """The same study as typed settings."""
+    values: dict[str, Any] = {
+        "name": "small",
+        "space": "toy",
+        "image_size": 16,
+        "runs": tmp_path / "runs",
+        "supernet": {"steps": 12, "batch_size": 16},
+        "score": {"images": 16, "reference": 8},
+        "search": {"trials": 10, "population": 4},
+    }
+    return StudySettings.model_validate(values)

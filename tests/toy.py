@@ -1,0 +1,135 @@
+"""A space of 27 small networks, written as a user would write one: a single file, nothing else.
+
+Importing this module registers it. It trains and scores in milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from optuna.distributions import CategoricalDistribution
+from torch import Tensor, nn
+
+from spaces import (
+    ArchitectureError,
+    Cost,
+    InfeasibleError,
+    Placement,
+    Space,
+    Supernet,
+    Tap,
+    register,
+)
+from spaces.batchnorm import freeze_convolutions, initialise
+from spaces.cost import count
+
+OPS = ("conv1", "conv3", "skip")
+LAYERS = 3
+
+
+def _operation(op: str, channels: int, placement: Placement) -> nn.Module:
+    if op == "skip":
+        return placement.after_parameter_free(channels)
+    kernel = int(op[-1])
+    convolution = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, placement.last(channels), nn.ReLU())
+
+
+@register
+@dataclass(frozen=True)
+class Toy(Space):
+    """Three layers of equal shape; an architecture is three operations joined by `-`.
+
+    Three skips are called infeasible, so that there is something infeasible to draw.
+    """
+
+    name: ClassVar[str] = "toy"
+
+    channels: int = 6
+
+    def distributions(self) -> dict[str, CategoricalDistribution]:
+        return {f"layer {i}": CategoricalDistribution(OPS) for i in range(LAYERS)}
+
+    def decode(self, params: Mapping[str, Any]) -> str:
+        ops = [params[f"layer {i}"] for i in range(LAYERS)]
+        if set(ops) == {"skip"}:
+            raise InfeasibleError("nothing but skips")
+        return "-".join(ops)
+
+    def encode(self, arch: str) -> dict[str, Any]:
+        return {f"layer {i}": op for i, op in enumerate(self._ops(arch))}
+
+    def canonical(self, text: str) -> str:
+        return "-".join(self._ops(text))
+
+    def _ops(self, text: str) -> list[str]:
+        ops = text.split("-")
+        if len(ops) != LAYERS or not set(ops) <= set(OPS) or set(ops) == {"skip"}:
+            raise ArchitectureError(f"{text!r} is not {LAYERS} of {', '.join(OPS)} joined by '-'")
+        return ops
+
+    def supernet(self, placement: Placement) -> Supernet:
+        return ToySupernet(self, placement)
+
+    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+        layers = [_operation(op, self.channels, placement) for op in self._ops(arch)]
+        return ToyNetwork(self, layers, placement)
+
+    def cost(self, arch: str) -> Cost:
+        with torch.device("meta"):
+            return count(self.network(arch), 3, self.image_size, self.image_size)
+
+
+class ToyNetwork(nn.Module):
+    def __init__(self, space: Toy, layers: list[nn.Module], placement: Placement) -> None:
+        super().__init__()
+        self.space = space
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, space.channels, 3, stride=4, padding=1, bias=False),
+            placement.last(space.channels),
+            nn.ReLU(),
+        )
+        self.layers = nn.ModuleList(layers)
+        self.taps = nn.ModuleList(Tap() for _ in range(LAYERS))
+        self.classifier = nn.Linear(space.channels, space.classes)
+        initialise(self)
+
+    def run(self, images: Tensor, path: list[nn.Module]) -> Tensor:
+        x = self.stem(images)
+        for layer, tap in zip(path, self.taps, strict=True):
+            x = tap(layer(x))
+        return self.classifier(x.mean((2, 3)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.run(images, list(self.layers))
+
+
+class ToySupernet(ToyNetwork, Supernet):
+    def __init__(self, space: Toy, placement: Placement) -> None:
+        layers = [
+            nn.ModuleDict({op: _operation(op, space.channels, placement) for op in OPS})
+            for _ in range(LAYERS)
+        ]
+        super().__init__(space, layers, placement)
+        freeze_convolutions(self)
+
+    def forward(self, images: Tensor, arch: str) -> Tensor:
+        return self.run(images, self._path(arch))
+
+    def _path(self, arch: str) -> list[nn.Module]:
+        return [layer[op] for layer, op in zip(self.layers, self.space._ops(arch), strict=True)]
+
+    def scales(self, arch: str) -> list[Tensor]:
+        return [
+            module.weight
+            for operation in self._path(arch)
+            for module in operation.modules()
+            if isinstance(module, nn.BatchNorm2d)
+        ]
+
+    def state_of(self, arch: str) -> dict[str, Tensor]:
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith("layers.")}
+        for i, operation in enumerate(self._path(arch)):
+            state |= {f"layers.{i}.{k}": v for k, v in operation.state_dict().items()}
+        return state
