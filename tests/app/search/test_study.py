@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import optuna
+import pytest
+
+from app.errors import InputError
+from app.search.storage import open_storage
+from app.search.study import discard_study, open_study
+
+
+def test_a_study_is_checked_against_its_definition(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'studies.db'}")
+    study = open_study(storage, "a", {"seed": 0, "space": "toy"})
+    assert study.metric_names == ["score", "flops"]
+    assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    open_study(storage, "a", {"seed": 0, "space": "toy"})
+    with pytest.raises(InputError, match=r"seed = 0, not 1: .*--study-name NAME.*--fresh"):
+        open_study(storage, "a", {"seed": 1, "space": "toy"})
+    discard_study(storage, "a")
+    discard_study(storage, "never there")
+    open_study(storage, "a", {"seed": 1, "space": "toy"})
+
+
+def test_a_study_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'studies.db'}")
+    optuna.create_study(storage=storage, study_name="theirs")
+    with pytest.raises(InputError, match="of another program"):
+        open_study(storage, "theirs", {"seed": 0})

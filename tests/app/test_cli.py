@@ -1,0 +1,141 @@
+"""Bad input on the command line: one line, exit status 2, no traceback. And the small commands."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from tests.app.test_run import ROOT
+
+GOOD = Path(__file__)  # any file that is no study, picture or folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--study", "nosuch"], "unknown study 'nosuch'"),
+        (["--space", "nosuch"], "unknown space 'nosuch'"),
+        (["--sampler", "nosuch"], "unknown sampler 'nosuch'"),
+        (["--dataset", "nosuch"], "nosuch"),
+        (["--dataset", str(GOOD)], "test_cli.py"),
+        (["--dataset", "/no/such/folder"], "/no/such/folder"),
+        (["--trials", "0"], "search.trials = 0"),
+        (["--trials", "-5"], "search.trials = -5"),
+        (["--trials", "many"], "--trials"),
+        (["--train-steps", "0"], "supernet.steps = 0"),
+        (["--max-flops", "-1"], "search.max_flops"),
+        (["--seed", "-1"], "seed = -1"),
+        (["--image-size", "0"], "image_size = 0"),
+        (["--batchnorm", "some"], "batchnorm = 'some'"),
+        (["--device", "toaster"], "device 'toaster'"),
+        (["--device", "meta"], "device 'meta'"),
+        (["--storage", "nonsense"], "no database URL"),
+        (["--study-name", "../x"], "name = '../x'"),
+        (["--set", "supernet.batch_size"], "write FIELD=VALUE"),
+        (["--set", "supernet.nosuch=1"], "'supernet.nosuch' is no setting"),
+        (["--set", "space_options.nosuch=1"], "has no option 'nosuch'"),
+        (["--set", "supernet.batch_size=5000"], "5000"),
+        (["--nosuch"], "--nosuch"),
+        (["nosuch"], "nosuch"),
+        (["dashboard", "--port", "0"], "--port"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [] if arguments[0] in ("nosuch", "dashboard") else ["--runs", str(tmp_path / "runs")]
+    if "--study" not in arguments and before:
+        before += ["--study", "mobilenet"]
+    assert main([*before, *arguments]) == 2
+    captured = capsys.readouterr()
+    errors = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in captured.err
+
+
+def images(folder: Path, content: bytes) -> Path:
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for i in range(3):
+            (folder / name / f"{i}.jpg").write_bytes(content)
+    return folder
+
+
+def test_bad_folders(study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--study", str(study_file), "--runs", str(tmp_path / "runs")]
+    (tmp_path / "empty").mkdir()
+    assert main([*arguments, "--dataset", str(tmp_path / "empty")]) == 2
+    assert str(tmp_path / "empty") in capsys.readouterr().err
+    broken = images(tmp_path / "broken", b"no picture")
+    assert main([*arguments, "--dataset", str(broken)]) == 2
+    assert ".jpg" in capsys.readouterr().err
+
+
+def test_unwritable_runs_foreign_checkpoints_and_databases(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = ["--study", str(study_file)]
+    for runs in (str(study_file), "/proc/nosuch"):
+        assert main([*study, "--runs", runs]) == 2
+        assert "give --runs DIR" in capsys.readouterr().err
+    folder = tmp_path / "runs" / "small"
+    folder.mkdir(parents=True)
+    (folder / "supernet.pt").write_bytes(b"foreign")
+    assert main([*study, "--runs", str(tmp_path / "runs")]) == 2
+    assert "no readable checkpoint" in capsys.readouterr().err
+    assert (folder / "supernet.pt").read_bytes() == b"foreign"
+    (tmp_path / "other").mkdir()
+    with sqlite3.connect(tmp_path / "other" / "studies.db") as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    assert main([*study, "--runs", str(tmp_path / "other")]) == 2
+    assert "another program" in capsys.readouterr().err
+
+
+def test_studies_lists_presets_and_their_state(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = ["--runs", str(tmp_path / "runs")]
+    assert main(["studies", *runs]) == 0
+    assert "mobilenet" in capsys.readouterr().out
+    assert main(["--study", str(study_file), *runs]) == 0
+    capsys.readouterr()
+    assert main(["studies", *runs]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if "small" in x)
+    assert "trained" in line and "10" in line
+
+
+def test_dashboard_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--runs", str(tmp_path)]) == 2
+    assert "run a study first" in capsys.readouterr().err
+
+
+def test_dashboard_serves_the_trials(study_file: Path, tmp_path: Path) -> None:
+    runs = ["--runs", str(tmp_path / "runs")]
+    assert main(["--study", str(study_file), *runs]) == 0
+    port = "18089"
+    server = subprocess.Popen(
+        [sys.executable, "main.py", "dashboard", *runs, "--port", port],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as reply:
+                    assert b'"small"' in reply.read()
+                break
+            except OSError:
+                assert server.poll() is None
+                time.sleep(0.1)
+        else:
+            pytest.fail("the dashboard did not answer")
+    finally:
+        server.kill()
+        server.wait()

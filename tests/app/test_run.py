@@ -1,0 +1,162 @@
+"""The whole job on the toy space: run, resume, kill, change, discard."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from app.cli import main
+from app.scores.composite import LOWEST
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = "import sys, tests.toy; from app.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.fixture
+def arguments(study_file: Path, tmp_path: Path) -> list[str]:
+    return ["--study", str(study_file), "--runs", str(tmp_path / "runs")]
+
+
+def trials(tmp_path: Path) -> list[FrozenTrial]:
+    url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+    return optuna.load_study(study_name="small", storage=url).trials
+
+
+def test_a_study_runs_to_a_front(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--max-flops", "20k"]) == 0
+    done = [t for t in trials(tmp_path) if t.state == TrialState.COMPLETE]
+    assert len(done) == 10
+    for trial in done:
+        attributes = trial.user_attrs
+        assert {"arch", "expressivity", "trainability", "uncertainty", "bn_nas"} <= set(attributes)
+        assert attributes["source"] in ("measured", "memoised")
+        assert trial.values[1] == attributes["flops"]
+        assert LOWEST <= trial.values[0] <= 0
+        assert trial.system_attrs["constraints"] == [attributes["flops"] - 20_000]
+    folder = tmp_path / "runs" / "small"
+    with (folder / "front.csv").open() as file:
+        front = list(csv.DictReader(file))
+    assert all(float(row["flops"]) <= 20_000 for row in front)
+    assert "fingerprint" in (folder / "report.md").read_text()
+    assert (folder / "front.png").stat().st_size > 1000
+    printed = capsys.readouterr().out
+    for path in ("front.csv", "front.png", "report.md", "supernet.pt", "studies.db"):
+        assert path in printed
+    assert "python main.py dashboard" in printed
+
+
+def test_equal_architectures_are_scored_once_and_equally(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    assert main([*arguments, "--trials", "40"]) == 0
+    by_arch: dict[str, list[FrozenTrial]] = {}
+    for trial in trials(tmp_path):
+        if trial.state == TrialState.COMPLETE:
+            by_arch.setdefault(trial.user_attrs["arch"], []).append(trial)
+    assert any(len(group) > 1 for group in by_arch.values())
+    for group in by_arch.values():
+        assert len({tuple(t.values) for t in group}) == 1
+        assert [t.user_attrs["source"] for t in group].count("measured") <= 1
+    for trial in trials(tmp_path):
+        if trial.state == TrialState.FAIL:
+            assert trial.user_attrs["infeasible"] == "nothing but skips"
+
+
+def test_the_same_command_adds_what_is_missing_and_nothing_else(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    assert main(arguments) == 0
+    folder = tmp_path / "runs" / "small"
+    before = {n: (folder / n).stat().st_mtime_ns for n in ("supernet.pt", "reference.json")}
+    first = trials(tmp_path)
+    assert main(arguments) == 0
+    assert trials(tmp_path) == first
+    assert main([*arguments, "--trials", "16"]) == 0
+    after = trials(tmp_path)
+    assert after[: len(first)] == first
+    assert sum(t.state == TrialState.COMPLETE for t in after) == 16
+    assert {n: (folder / n).stat().st_mtime_ns for n in before} == before
+
+
+def test_a_contradicting_command_stops_and_names_the_ways_out(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+    first = trials(tmp_path)
+    for option, field in (("--train-steps=13", "supernet.steps"), ("--seed=4", "seed")):
+        assert main([*arguments, option]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert field in error and "--study-name" in error and "--fresh" in error
+    assert trials(tmp_path) == first
+    assert main([*arguments, "--seed=4", "--fresh"]) == 0
+    assert trials(tmp_path) != first
+
+
+def start(arguments: list[str]) -> "subprocess.Popen[bytes]":
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for_trials(process: "subprocess.Popen[bytes]", tmp_path: Path, count: int) -> None:
+    for _ in range(1200):
+        assert process.poll() is None, "ended before it could be stopped"
+        try:
+            if len(trials(tmp_path)) >= count:
+                return
+        except Exception:  # the database or the study is not there yet
+            pass
+        time.sleep(0.05)
+    pytest.fail("no trials after a minute")
+
+
+def test_killed_and_interrupted_searches_lose_and_repeat_nothing(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    arguments = [*arguments, "--trials", "400"]
+    kept: list[FrozenTrial] = []
+    for number, signum in ((5, signal.SIGKILL), (15, signal.SIGINT), (25, signal.SIGKILL)):
+        process = start(arguments)
+        wait_for_trials(process, tmp_path, number)
+        process.send_signal(signum)
+        status = process.wait(60)
+        assert status == (130 if signum == signal.SIGINT else -signal.SIGKILL)
+        now = trials(tmp_path)
+        complete = [t for t in now if t.state == TrialState.COMPLETE]
+        assert [now[t.number] for t in kept] == kept
+        assert len(complete) >= len(kept)
+        kept = complete
+    total = len(kept) + 10
+    assert main([*arguments, "--trials", str(total)]) == 0
+    end = trials(tmp_path)
+    assert [t.number for t in end] == list(range(len(end)))
+    assert not any(t.state == TrialState.RUNNING for t in end)
+    assert sum(t.state == TrialState.COMPLETE for t in end) == total
+    assert [end[t.number] for t in kept] == kept
+
+
+def test_two_processes_do_not_work_on_one_study(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = start([*arguments, "--trials", "400"])
+    try:
+        wait_for_trials(process, tmp_path, 1)
+        assert main(arguments) == 2
+        assert "another process is working on this study" in capsys.readouterr().err
+    finally:
+        process.kill()
+        process.wait()
