@@ -1,5 +1,6 @@
 """The main job, top to bottom: data → supernet → reference sample → search → report."""
 
+from pathlib import Path
 from typing import Any
 
 from optuna.study import Study
@@ -72,7 +73,7 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
         rows,
         front,
         settings.search.max_flops,
-        f"{settings.name}: {settings.space} on {settings.dataset}, {len(rows)} trials",
+        f"{settings.name}: {settings.space} on {Path(settings.dataset).name}, {len(rows)} trials",
     )
     write_report(
         files.report,
