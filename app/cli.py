@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error), 2)
     except typer.TyperException as error:
         return _fail(error.format_message(), 2)
-    except FloatingPointError as error:
+    except (FloatingPointError, OSError) as error:  # a diverged supernet, a full disk
         return _fail(str(error), 1)
     if status == 130:
         print("Interrupted; the same command goes on from here.", file=sys.stderr)
