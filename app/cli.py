@@ -57,6 +57,13 @@ def run(
 ) -> None:
     """Run or resume a study: supernet → search → report."""
     if context.invoked_subcommand:
+        for name in context.params:
+            source = context.get_parameter_source(name)
+            if source is not None and source.name == "COMMANDLINE":
+                option = "--set" if name == "set_" else f"--{name.replace('_', '-')}"
+                raise InputError(
+                    f"write {option} after the command: main.py {context.invoked_subcommand} …"
+                )
         return
     from app.run import run as run_study
 
@@ -177,9 +184,21 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(error.format_message(), 2)
     except (FloatingPointError, OSError) as error:  # a diverged supernet, a full disk
         return _fail(str(error), 1)
+    except Exception as error:
+        if not _is_database_error(error):
+            raise
+        return _fail(f"the database failed: {str(error.__cause__ or error).splitlines()[0]}", 1)
     if status == 130:
         print("Interrupted; the same command goes on from here.", file=sys.stderr)
     return status or 0
+
+
+def _is_database_error(error: Exception) -> bool:
+    """Of Optuna's storage or of SQLAlchemy; imported late, so that `--help` stays quick."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, StorageInternalError | SQLAlchemyError)
 
 
 def _fail(message: str, status: int) -> int:

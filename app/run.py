@@ -35,18 +35,18 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
     files = Files(settings.folder)
     with lock_study(files):
         storage = open_storage(settings.storage_url)
-        if fresh:
+        data, space = open_data(settings, files, device)
+        if fresh:  # not before the input is known to be good
             discard_study(storage, settings.name)
             files.discard()
-
-        data, space = open_data(settings, files, device)
         definition = study_definition(settings, data)
         study = open_study(storage, settings.name, definition)
         out.print(
-            f"Study [bold]{settings.name}[/bold]: space {settings.space}, data {settings.dataset} "
+            f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
             f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
             f"{data.image_size} px), {device_name(device)}, seed {settings.seed}",
             soft_wrap=True,
+            markup=False,
         )
         bench = set_up(settings, files, device, data, space)
 
@@ -98,7 +98,7 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
         "trials": shown_storage(settings.storage_url),
         "dashboard": f"python main.py dashboard --runs {settings.runs}",
     }.items():
-        out.print(f"{what:<10}{place}", soft_wrap=True)
+        out.print(f"{what:<10}{place}", soft_wrap=True, markup=False)
 
 
 def search_seconds(study: Study) -> float:

@@ -136,14 +136,14 @@ def set_up(
     settings: StudySettings, files: Files, device: torch.device, data: ImageData, space: Space
 ) -> Workbench:
     """Train the supernet and score the reference sample, as far as they are not done."""
-    training = _trained_supernet(settings, files, device, data, space)
     anchors = Anchors.draw(data, settings.score.images, settings.seed, device)
+    training = _trained_supernet(settings, files, device, data, space)
     scorer = Scorer(space, training.supernet, anchors)
     reference = _scored_reference(settings, files, data, space, scorer)
     try:
         composite = Composite(list(reference.scores.values()))
     except ValueError as error:
-        raise InputError(f"{error}; raise score.reference or supernet.steps") from None
+        raise InputError(f"{error}; raise score.reference, with --fresh") from None
     return Workbench(settings, files, device, data, space, training, scorer, reference, composite)
 
 

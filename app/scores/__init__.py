@@ -28,6 +28,8 @@ def register(name: str, baseline: bool = False) -> Callable[[Score], Score]:
     """Decorator: make a score known under `name`."""
 
     def add(score: Score) -> Score:
+        if name in SCORES or name in BASELINES:
+            raise ValueError(f"two scores are called '{name}'")
         (BASELINES if baseline else SCORES)[name] = score
         return score
 

@@ -15,9 +15,11 @@ from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from app.data import ImageData
+from app.errors import InputError
 from spaces import Space, Supernet, Tap
 
 MONTE_CARLO_PASSES = 2
+FEWEST_IMAGES = 8
 COMPANY = 16
 """Images that are normalised together in a Monte-Carlo pass, at most; at least two groups."""
 
@@ -36,7 +38,15 @@ class Anchors:
 
     @staticmethod
     def draw(data: ImageData, count: int, seed: int, device: torch.device) -> "Anchors":
-        """`count` training images (or all, if there are fewer), the same for the same seed."""
+        """`count` training images (or all, if there are fewer), the same for the same seed.
+
+        Raises InputError for fewer than FEWEST_IMAGES.
+        """
+        if len(data.train.labels) < FEWEST_IMAGES:
+            raise InputError(
+                f"a score needs at least {FEWEST_IMAGES} training images, "
+                f"and '{data.name}' has {len(data.train.labels)}"
+            )
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(data.train.labels), generator=generator)[:count]
         orders = [

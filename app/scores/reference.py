@@ -11,6 +11,7 @@ from typing import Any
 from app.errors import InputError
 from app.files import write_json
 from app.progress import progress_bar
+from app.scores import PARTS
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
@@ -34,8 +35,13 @@ class Reference:
     def load(path: Path) -> "Reference":
         """Read what `save` wrote. Raises InputError for anything else."""
         try:
-            return Reference(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            reference = Reference(**json.loads(path.read_text(encoding="utf-8")))
+            if not isinstance(reference.definition, dict) or not all(
+                scores.keys() >= set(PARTS) for scores in reference.scores.values()
+            ):
+                raise ValueError("keys are missing")
+            return reference
+        except (OSError, ValueError, TypeError, AttributeError):
             raise InputError(
                 f"'{path}' is no readable reference sample: delete it and it is made again"
             ) from None

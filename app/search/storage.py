@@ -28,6 +28,8 @@ def open_storage(url: str) -> BaseStorage:
             "the storage is no database URL such as sqlite:///runs/studies.db"
         ) from None
     is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database in (None, "", ":memory:"):
+        raise InputError("the storage must be a file or a server: trials in memory would be lost")
     if is_sqlite and parsed.database:
         check_sqlite_file(Path(parsed.database))
     options: dict[str, Any] = (

@@ -26,11 +26,10 @@ def open_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> S
         storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
     )
     stored = study.user_attrs.get(DEFINITION)
-    if stored is None:
-        if study.directions != DIRECTIONS or study.get_trials(deepcopy=False):
-            raise InputError(
-                f"the database holds a study '{name}' of another program; give --study-name NAME"
-            )
+    has_trials = bool(study.get_trials(deepcopy=False))
+    if stored is None or not has_trials:  # a study without trials may still be defined anew
+        if study.directions != DIRECTIONS or has_trials:
+            raise _foreign(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(METRICS)
@@ -52,11 +51,20 @@ def check_definition(stored: dict[str, Any], given: dict[str, Any], what: str) -
             raise InputError(
                 f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: "
                 "give the former value again, --study-name NAME for a study beside it, "
-                "or --fresh to delete it and start again"
+                "or run the study with --fresh to delete it and start again"
             )
 
 
 def discard_study(storage: BaseStorage, name: str) -> None:
-    """Delete the study and its trials, if it exists."""
+    """Delete the study and its trials, if it exists. Raises InputError if it is not ours."""
     if name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        if DEFINITION not in study.user_attrs and study.get_trials(deepcopy=False):
+            raise _foreign(name)
         optuna.delete_study(study_name=name, storage=storage)
+
+
+def _foreign(name: str) -> InputError:
+    return InputError(
+        f"the database holds a study '{name}' of another program; give --study-name NAME"
+    )

@@ -1,6 +1,5 @@
 """Checkpoints of a supernet: written whole, read without unpickling anything but tensors."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     hint = "move it away or add --fresh to start this study again"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+    except Exception:  # damaged bytes make the reader raise anything
         raise InputError(f"'{path}' is no readable checkpoint: {hint}") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or "definition" not in state:
         raise InputError(f"'{path}' is a checkpoint of another program or version: {hint}")
     return state

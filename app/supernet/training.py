@@ -136,33 +136,39 @@ def train_supernet(
     total = training.settings.steps
 
     def save() -> None:
+        if not all(bool(p.isfinite().all()) for p in training.learning):
+            raise _diverged(training, "weights are no longer finite")
         save_checkpoint(path, {"definition": definition, **training.state_dict()})
 
     saved = clock = time.monotonic()
     with progress_bar("Supernet", total, training.step_count) as advance:
         note = ""
-        try:
-            while not training.finished:
+        while not training.finished:
+            try:
                 check()
-                loss = training.step()
-                if training.step_count % STEPS_BETWEEN_LOSSES == 0 or training.finished:
-                    value = loss.item()
-                    if not math.isfinite(value):
-                        raise FloatingPointError(
-                            f"the supernet's loss is {value} at step {training.step_count}, "
-                            f"learning rate {training.schedule.get_last_lr()[0]:.3g}; "
-                            "try a smaller supernet.learning_rate"
-                        )
-                    training.losses.append((training.step_count, value))
-                    note = f"loss {value:.3f}"
-                now = time.monotonic()
-                training.seconds += now - clock
-                clock = now
-                if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                    save()
-                    saved = clock = time.monotonic()
-                advance(note=note)
-        except KeyboardInterrupt:
-            save()
-            raise
+            except KeyboardInterrupt:
+                save()  # here only: a second Ctrl-C inside a step leaves a half-done one
+                raise
+            loss = training.step()
+            if training.step_count % STEPS_BETWEEN_LOSSES == 0 or training.finished:
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise _diverged(training, f"loss is {value}")
+                training.losses.append((training.step_count, value))
+                note = f"loss {value:.3f}"
+            now = time.monotonic()
+            training.seconds += now - clock
+            clock = now
+            if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                save()
+                saved = clock = time.monotonic()
+            advance(note=note)
     save()
+
+
+def _diverged(training: SupernetTraining, what: str) -> FloatingPointError:
+    return FloatingPointError(
+        f"the supernet's {what} at step {training.step_count}, "
+        f"learning rate {training.schedule.get_last_lr()[0]:.3g}; "
+        "try a smaller supernet.learning_rate, with --fresh"
+    )

@@ -1,5 +1,6 @@
 """Bad input on the command line: one line, exit status 2, no traceback. And the small commands."""
 
+import io
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.cli import main
 from tests.app.test_run import ROOT
@@ -35,6 +37,8 @@ GOOD = Path(__file__)  # any file that is no study, picture or folder
         (["--device", "toaster"], "device 'toaster'"),
         (["--device", "meta"], "device 'meta'"),
         (["--storage", "nonsense"], "no database URL"),
+        (["--storage", "sqlite:///:memory:"], "must be a file or a server"),
+        (["--fresh", "studies"], "after the command: main.py studies"),
         (["--study-name", "../x"], "name = '../x'"),
         (["--set", "supernet.batch_size"], "write FIELD=VALUE"),
         (["--set", "supernet.nosuch=1"], "'supernet.nosuch' is no setting"),
@@ -59,6 +63,12 @@ def test_bad_input_is_one_line_and_status_2(
     assert "Traceback" not in captured.err
 
 
+def _jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (20, 20), "red").save(file, "JPEG")
+    return file.getvalue()
+
+
 def images(folder: Path, content: bytes) -> Path:
     for name in ("cat", "dog"):
         (folder / name).mkdir(parents=True)
@@ -72,6 +82,9 @@ def test_bad_folders(study_file: Path, tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "empty").mkdir()
     assert main([*arguments, "--dataset", str(tmp_path / "empty")]) == 2
     assert str(tmp_path / "empty") in capsys.readouterr().err
+    few = images(tmp_path / "few", _jpeg())
+    assert main([*arguments, "--set=supernet.batch_size=2", "--dataset", str(few)]) == 2
+    assert "at least 8 training images" in capsys.readouterr().err
     broken = images(tmp_path / "broken", b"no picture")
     assert main([*arguments, "--dataset", str(broken)]) == 2
     assert ".jpg" in capsys.readouterr().err

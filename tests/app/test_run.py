@@ -97,8 +97,15 @@ def test_a_contradicting_command_stops_and_names_the_ways_out(
         error = capsys.readouterr().err.splitlines()[-1]
         assert field in error and "--study-name" in error and "--fresh" in error
     assert trials(tmp_path) == first
+    assert main([*arguments, "--fresh", "--dataset=typo"]) == 2
+    assert trials(tmp_path) == first
     assert main([*arguments, "--seed=4", "--fresh"]) == 0
     assert trials(tmp_path) != first
+
+
+def test_a_refused_first_run_leaves_the_name_free(arguments: list[str], tmp_path: Path) -> None:
+    assert main([*arguments, "--set=supernet.batch_size=5000"]) == 2
+    assert main(arguments) == 0
 
 
 def start(arguments: list[str]) -> "subprocess.Popen[bytes]":

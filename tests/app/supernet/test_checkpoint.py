@@ -9,7 +9,7 @@ from app.supernet.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
-    state = {"weights": torch.arange(3.0), "step": 5, "paths": (3, (1, 2), None)}
+    state = {"definition": {}, "weights": torch.arange(3.0), "step": 5, "paths": (3, (1, 2), None)}
     save_checkpoint(tmp_path / "c.pt", state)
     loaded = load_checkpoint(tmp_path / "c.pt")
     assert torch.equal(loaded["weights"], state["weights"])
@@ -20,7 +20,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     save_checkpoint(path, {"weights": torch.zeros(1000)})
     whole = path.read_bytes()
-    for content in (b"", b"not a checkpoint", whole[: len(whole) // 2]):
+    for content in (b"", b"a", b"J1", b"not a checkpoint", whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(InputError, match="no readable checkpoint"):
             load_checkpoint(path)

@@ -109,5 +109,5 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rate(
 ) -> None:
     training = make(toy, digits)
     nn.init.constant_(training.supernet.classifier.weight, float("inf"))  # type: ignore[arg-type]
-    with pytest.raises(FloatingPointError, match=r"step 10, learning rate 0\.0"):
+    with pytest.raises(FloatingPointError, match=r"at step 10, learning rate 0\.0"):
         train_supernet(training, tmp_path / "s.pt", {}, go_on)
