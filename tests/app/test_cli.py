@@ -1,6 +1,7 @@
 """Bad input on the command line: one line, exit status 2, no traceback. And the small commands."""
 
 import io
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -131,7 +132,9 @@ def test_dashboard_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_dashboard_serves_the_trials(study_file: Path, tmp_path: Path) -> None:
     runs = ["--runs", str(tmp_path / "runs")]
     assert main(["--study", str(study_file), *runs]) == 0
-    port = "18089"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     server = subprocess.Popen(
         [sys.executable, "main.py", "dashboard", *runs, "--port", port],
         cwd=ROOT,
