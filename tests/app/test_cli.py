@@ -142,7 +142,7 @@ def test_dashboard_serves_the_trials(study_file: Path, tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(300):
+        for _ in range(1200):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as reply:
                     assert b'"small"' in reply.read()
