@@ -4,6 +4,7 @@ The main job and the rank benchmark both start here: data → supernet → refer
 """
 
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,15 +91,17 @@ class Workbench:
     composite: Composite
 
 
-def lock_study(files: Files) -> FileLock:
-    """The lock of a study, held; the system frees it when its process ends, however it ends.
+def lock_study(files: Files) -> AbstractContextManager[object]:
+    """The lock of a study, held until the end of the `with` block that it is given to.
+
+    The system frees it when its process ends, however it ends.
 
     Raises InputError if another process works on the study or the folder cannot be written.
     """
     lock = FileLock(files.lock, timeout=0)
     try:
         files.folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        return lock.acquire()
     except Timeout:
         raise InputError(
             f"another process is working on this study (it holds '{files.lock}'): "
@@ -108,7 +111,6 @@ def lock_study(files: Files) -> FileLock:
         raise InputError(
             f"cannot write to '{files.folder}' ({error.strerror}): give --runs DIR"
         ) from None
-    return lock
 
 
 def open_data(
