@@ -34,8 +34,10 @@ class _Settings(BaseModel):
 
 
 class SupernetSettings(_Settings):
-    """How the supernet is trained; part of what defines a study."""
+    """The supernet's size and training; part of what defines a study."""
 
+    space_options: dict[str, Any] = {}
+    """Over those of the study, which are the networks': a supernet may be smaller than they."""
     steps: PositiveInt = 1000
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: PositiveFloat = 0.02

@@ -4,9 +4,11 @@ The main job and the rank benchmark both start here: data → supernet → refer
 """
 
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -85,6 +87,7 @@ class Workbench:
     device: torch.device
     data: ImageData
     space: Space
+    """Of the networks that are searched for and costed; the supernet's may be smaller."""
     training: SupernetTraining
     scorer: Scorer
     reference: Reference
@@ -125,13 +128,19 @@ def open_data(
         cache_dir=files.folder,
         seed=settings.seed,
     )
+    create_space(settings, data, settings.supernet.space_options)  # to refuse it now, not later
+    return data, create_space(settings, data)
+
+
+def create_space(
+    settings: StudySettings, data: ImageData, options: Mapping[str, Any] = MappingProxyType({})
+) -> Space:
+    """The study's space, with `options` over its own. Raises InputError for a bad one."""
+    given = {**settings.space_options, **options}
     try:
-        space = spaces.create(
-            settings.space, len(data.classes), data.image_size, settings.space_options
-        )
+        return spaces.create(settings.space, len(data.classes), data.image_size, given)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from None
-    return data, space
 
 
 def set_up(
@@ -139,7 +148,7 @@ def set_up(
 ) -> Workbench:
     """Train the supernet and score the reference sample, as far as they are not done."""
     anchors = Anchors.draw(data, settings.score.images, settings.seed, device)
-    training = _trained_supernet(settings, files, device, data, space)
+    training = _trained_supernet(settings, files, device, data)
     scorer = Scorer(space, training.supernet, anchors)
     reference = _scored_reference(settings, files, data, space, scorer)
     try:
@@ -153,12 +162,12 @@ def supernet_definition(settings: StudySettings, data: ImageData) -> dict[str, A
     """What decides how a supernet comes out."""
     return {
         "space": settings.space,
-        **{f"space_options.{key}": value for key, value in settings.space_options.items()},
         "dataset fingerprint": data.fingerprint,
         "image_size": data.image_size,
         "batchnorm": settings.batchnorm,
         "seed": settings.seed,
         **{f"supernet.{key}": value for key, value in settings.supernet},
+        "supernet.space_options": {**settings.space_options, **settings.supernet.space_options},
     }
 
 
@@ -166,6 +175,7 @@ def score_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]
     """What decides which scores an architecture gets."""
     return {
         **supernet_definition(settings, data),
+        "space_options": settings.space_options,  # of the networks, which baselines look at
         **{f"score.{key}": value for key, value in settings.score},
         "score version": scores.VERSION,
     }
@@ -177,9 +187,10 @@ def study_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]
 
 
 def _trained_supernet(
-    settings: StudySettings, files: Files, device: torch.device, data: ImageData, space: Space
+    settings: StudySettings, files: Files, device: torch.device, data: ImageData
 ) -> SupernetTraining:
     definition = supernet_definition(settings, data)
+    space = create_space(settings, data, settings.supernet.space_options)
     training = SupernetTraining(
         space, Placement(settings.batchnorm), data, settings.supernet, settings.seed, device
     )

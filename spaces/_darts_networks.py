@@ -126,6 +126,7 @@ class Trunk(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.ModuleList(_stem(shapes[0], placement))
+        self.stem_tap = Tap(searched=False)
         self.cells = nn.ModuleList(
             _Cell(shape, inside, placement)
             for shape, inside in zip(shapes, operations, strict=True)
@@ -142,7 +143,7 @@ class Trunk(nn.Module):
     def run(self, images: Tensor, steps: Iterable[Sequence[Step]]) -> Tensor:
         """Class scores of `images`, the cells taking these `steps`."""
         farther = self.stem[0](images)
-        nearer = self.stem[1](farther)
+        nearer = self.stem_tap(self.stem[1](farther))
         for cell, inside in zip(self.cells, steps, strict=True):
             farther, nearer = nearer, cell(farther, nearer, inside)
         scores: Tensor = self.classifier(nearer.mean((2, 3)))

@@ -21,13 +21,14 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, placement: Placement) -> None:
         super().__init__()
+        self.activation = nn.ReLU()
         self.even = conv(inputs, outputs // 2, 1, 2)
         self.odd = conv(inputs, outputs - outputs // 2, 1, 2)
         self.norm = placement.last(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×inputs×H×W to N×outputs×⌈H/2⌉×⌈W/2⌉."""
-        x = F.relu(x)
+        x = self.activation(x)
         shifted = F.pad(x[:, :, 1:, 1:], (0, 1, 0, 1))
         y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], 1))
         return y

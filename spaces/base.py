@@ -31,11 +31,16 @@ class InfeasibleError(ValueError):
 
 
 class Tap(nn.Identity):
-    """Marks the output of a searched layer or cell, where scores may look with a forward hook.
+    """Marks the output of a layer or cell, where scores may look with a forward hook.
 
     The supernet and the stand-alone network of an architecture pass the same taps in the same
     order, and every architecture of a space passes the same number of them.
     """
+
+    def __init__(self, searched: bool = True) -> None:
+        """`searched`: whether a choice was made here, and not in a stem or reduction block."""
+        super().__init__()
+        self.searched = searched
 
 
 class Supernet(nn.Module, ABC):

@@ -162,6 +162,7 @@ class _Trunk(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = space.stem(placement)
+        self.stem_tap = Tap(searched=False)
         self.layers = nn.ModuleList(layers)
         self.taps = nn.ModuleList(Tap() for _ in space.layers)
         self.head = space.head(placement)
@@ -170,7 +171,7 @@ class _Trunk(nn.Module):
 
     def run(self, images: Tensor, path: Iterable[nn.Module]) -> Tensor:
         """Class scores of `images`, the searched layers being `path`."""
-        x = self.stem(images)
+        x = self.stem_tap(self.stem(images))
         for operation, tap in zip(path, self.taps, strict=True):
             x = tap(operation(x))
         scores: Tensor = self.classifier(self.head(x).mean((2, 3)))

@@ -121,6 +121,7 @@ class _Trunk(nn.Module):
         super().__init__()
         self.modules_a_stack = space.modules
         self.stem = Part(STEM, 3, space.channels).build(placement)
+        self.stem_tap = Tap(searched=False)
         self.cells = nn.ModuleList(cells)
         self.taps = nn.ModuleList(Tap() for _ in space.shapes)
         self.downsample = nn.MaxPool2d(2, ceil_mode=True)
@@ -129,7 +130,7 @@ class _Trunk(nn.Module):
 
     def run(self, images: Tensor, path: Iterable[Callable[[Tensor], Tensor]]) -> Tensor:
         """Class scores of `images`, the cells being `path`."""
-        x = self.stem(images)
+        x = self.stem_tap(self.stem(images))
         for i, (cell, tap) in enumerate(zip(path, self.taps, strict=True)):
             if i and i % self.modules_a_stack == 0:
                 x = self.downsample(x)

@@ -169,10 +169,11 @@ class _Reduction(nn.Module):
         )
         # Rounding up makes odd sizes agree with the strided convolution; even ones do not change.
         self.shortcut = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), conv(inputs, 2 * inputs, 1))
+        self.tap = Tap(searched=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W to N×2C×⌈H/2⌉×⌈W/2⌉."""
-        y: Tensor = self.body(x) + self.shortcut(x)
+        y: Tensor = self.tap(self.body(x) + self.shortcut(x))
         return y
 
 
@@ -193,7 +194,9 @@ class _Trunk(nn.Module):
         self, space: NASBench201, cells: Iterable[nn.ModuleDict], placement: Placement
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv(3, space.channels, 3), placement.last(space.channels))
+        self.stem = nn.Sequential(
+            conv(3, space.channels, 3), placement.last(space.channels), Tap(searched=False)
+        )
         self.cells = nn.ModuleList(cells)
         self.taps = nn.ModuleList(Tap() for _ in self.cells)
         self.reductions = nn.ModuleList(_Reduction(c, placement) for c, _ in space.stages[:-1])

@@ -62,7 +62,7 @@ class Backward:
     """Results of one forward and backward pass over the anchors."""
 
     features: list[Tensor]
-    """Output of each tap, N×C×H×W."""
+    """Output of each searched layer or cell, N×C×H×W."""
     gradients: Tensor
     """N×P: the loss gradient with respect to all learnable BatchNorm parameters, image by image."""
     logits: Tensor
@@ -155,7 +155,7 @@ class Observation:
     def _hooks(self, see_features: Any, see_batchnorm: Any) -> Iterator[None]:
         handles: list[RemovableHandle] = []
         for module in self.supernet.modules():
-            if isinstance(module, Tap):
+            if isinstance(module, Tap) and module.searched:
                 handles.append(module.register_forward_hook(see_features))
             elif isinstance(module, nn.BatchNorm2d) and module.affine:
                 handles.append(module.register_forward_hook(see_batchnorm))

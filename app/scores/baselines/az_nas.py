@@ -34,21 +34,30 @@ def az_nas_progressivity(observation: Observation) -> float:
 @register("az_nas_trainability", baseline=True)
 def az_nas_trainability(observation: Observation) -> float:
     """How well gradients keep their size between taps."""
-    return trainability(_features(observation), observation.anchors.seed)
+    features, searched = _tapped(observation)
+    return trainability(features, searched, observation.anchors.seed)
 
 
 def _features(observation: Observation) -> list[Tensor]:
+    return _tapped(observation)[0]
+
+
+def _tapped(observation: Observation) -> tuple[list[Tensor], list[bool]]:
     seed = observation.anchors.seed
     network = redraw(observation.fresh_network(), fan_in, seed)
     return tap_features(network, gaussian_images(observation.anchors.images, seed))
 
 
-def tap_features(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """N×C×H×W output of each tap."""
+def tap_features(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list[bool]]:
+    """N×C×H×W output of each tap, and whether it ends a searched layer or cell."""
     features: list[Tensor] = []
+    searched: list[bool] = []
+    for tap in network.modules():
+        if isinstance(tap, Tap):
+            tap.register_forward_hook(lambda module, *_: searched.append(module.searched))
     with watch(network, Tap, lambda _, output: features.append(output)):
         network(images)
-    return features
+    return features, searched
 
 
 def entropies(features: list[Tensor]) -> Tensor:
@@ -61,14 +70,17 @@ def progressivity(entropies: Tensor) -> float:
     return float(entropies.diff().min()) if len(entropies) > 1 else float("nan")
 
 
-def trainability(features: list[Tensor], seed: int) -> float:
-    """Mean of 2 − σ − 1/σ, σ being the spectral norm of the Jacobian between two taps.
+def trainability(features: list[Tensor], searched: list[bool], seed: int) -> float:
+    """Mean of 2 − σ − 1/σ over searched layers, σ being the spectral norm of the Jacobian of one.
 
     It is largest, 0, at σ = 1: gradients neither grow nor fade. A layer that only hands its
     input on (a skip) is left out of the mean; without any other the value is −∞.
     """
+    layers = zip(pairwise(features), searched[1:], strict=True)
     norms = [
-        jacobian_norm(x, y, seed + i) for i, (x, y) in enumerate(pairwise(features)) if x is not y
+        jacobian_norm(x, y, seed + i)
+        for i, ((x, y), counts) in enumerate(layers)
+        if counts and x is not y
     ]
     if not norms:
         return float("-inf")

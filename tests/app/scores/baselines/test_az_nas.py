@@ -38,6 +38,9 @@ def test_entropy_is_the_logarithm_of_the_number_of_independent_channels() -> Non
     assert math.isnan(none)
 
 
+BOTH = [True, True]
+
+
 def test_progressivity_is_the_smallest_increase() -> None:
     assert progressivity(torch.tensor([1.0, 4.0, 6.0])) == 2
     assert progressivity(torch.tensor([1.0, 4.0, 3.5])) == -0.5
@@ -61,29 +64,34 @@ def test_norm_of_pooling(size: int) -> None:
 
 def test_trainability_is_highest_where_gradients_keep_their_size() -> None:
     x = noise(4)
-    kept = trainability([x, mix(x, rotation(4))], seed=0)
+    kept = trainability([x, mix(x, rotation(4))], BOTH, seed=0)
     assert kept == pytest.approx(0, abs=0.02)
     for factor in (0.2, 5.0):
-        value = trainability([x, mix(x, factor * rotation(4))], seed=0)
+        value = trainability([x, mix(x, factor * rotation(4))], BOTH, seed=0)
         assert value == pytest.approx(2 - factor - 1 / factor, rel=0.2)
 
 
-def test_layers_that_hand_their_input_on_are_left_out() -> None:
+def test_layers_that_hand_their_input_on_and_fixed_ones_are_left_out() -> None:
     x = noise(4)
     y = mix(x, 3 * rotation(4))
-    assert trainability([x, x, y, y], seed=-1) == trainability([x, y], seed=0)
-    assert trainability([x, x], seed=0) == -math.inf
+    alone = trainability([x, y], BOTH, seed=1)
+    assert trainability([x, x, y, y], [True] * 4, seed=0) == alone
+    fixed = 2 * x
+    z = mix(fixed, 3 * rotation(4))
+    assert trainability([x, fixed, z], [True, False, True], seed=0) == pytest.approx(alone)
+    assert trainability([x, x], BOTH, seed=0) == -math.inf
 
 
 def test_no_gradient_is_minus_infinity() -> None:
     x = noise(4)
-    assert trainability([x, torch.zeros_like(x)], seed=0) == -math.inf
-    assert trainability([x.detach(), 2 * x], seed=0) == -math.inf
+    assert trainability([x, torch.zeros_like(x)], BOTH, seed=0) == -math.inf
+    assert trainability([x.detach(), 2 * x], BOTH, seed=0) == -math.inf
 
 
 def test_features_are_the_outputs_of_the_taps() -> None:
-    network = nn.Sequential(nn.ReLU(), Tap(), nn.AvgPool2d(2), Tap(), nn.Flatten())
+    network = nn.Sequential(nn.ReLU(), Tap(searched=False), nn.AvgPool2d(2), Tap(), nn.Flatten())
     images = noise(3)
-    first, second = tap_features(network, images)
+    (first, second), searched = tap_features(network, images)
+    assert searched == [False, True]
     assert torch.equal(first, images.relu())
     assert torch.equal(second, F.avg_pool2d(images.relu(), 2))
