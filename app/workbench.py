@@ -175,9 +175,22 @@ def score_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]
     """What decides which scores an architecture gets."""
     return {
         **supernet_definition(settings, data),
-        "space_options": settings.space_options,  # of the networks, which baselines look at
+        "space_options": settings.space_options,
         **{f"score.{key}": value for key, value in settings.score},
         "score version": scores.VERSION,
+    }
+
+
+def baseline_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
+    """What decides which baselines an architecture gets: they do not look at the supernet."""
+    return {
+        "space": settings.space,
+        "space_options": settings.space_options,
+        "dataset fingerprint": data.fingerprint,
+        "image_size": data.image_size,
+        "seed": settings.seed,
+        "score.images": settings.score.images,
+        "baseline version": scores.BASELINE_VERSION,
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from app.rank.choice import COMPOSITE, measured_parts
-from app.rank.store import ScoreFile
+from app.rank.store import Store
 from app.scores import PARTS, SCORES
 from app.scores.baselines import combine
 from app.scores.composite import Composite
@@ -14,11 +14,11 @@ Columns = dict[str, Sequence[float | None]]
 
 
 def score_columns(
-    archs: Sequence[str], chosen: Sequence[str], store: ScoreFile, composite: Composite
+    archs: Sequence[str], chosen: Sequence[str], store: Store, composite: Composite
 ) -> Columns:
     """The chosen scores of n architectures; rank sums are over these n."""
     columns: Columns = {
-        part: [store.measured[arch][part].value for arch in archs]
+        part: [store.measured(arch, part).value for arch in archs]
         for name in chosen
         for part in measured_parts(name)
     }
@@ -30,7 +30,7 @@ def score_columns(
 
 
 def seconds_per_architecture(
-    archs: Sequence[str], chosen: Sequence[str], store: ScoreFile
+    archs: Sequence[str], chosen: Sequence[str], store: Store
 ) -> dict[str, float]:
     """Mean time that each chosen score takes alone.
 
@@ -39,7 +39,7 @@ def seconds_per_architecture(
     """
 
     def mean(part: str) -> float:
-        return fmean(store.measured[arch][part].seconds for arch in archs)
+        return fmean(store.measured(arch, part).seconds for arch in archs)
 
     return {
         name: mean(PARTS[0])
@@ -49,8 +49,8 @@ def seconds_per_architecture(
     }
 
 
-def hardware(archs: Sequence[str], chosen: Sequence[str], store: ScoreFile) -> str:
+def hardware(archs: Sequence[str], chosen: Sequence[str], store: Store) -> str:
     """What the chosen scores of these architectures were measured on."""
     parts = {part for name in chosen for part in measured_parts(name)}
-    names = {store.measured[arch][part].hardware for arch in archs for part in parts}
+    names = {store.measured(arch, part).hardware for arch in archs for part in parts}
     return " and ".join(sorted(names))

@@ -12,10 +12,17 @@ from app.rank.columns import hardware, score_columns, seconds_per_architecture
 from app.rank.measure import measure
 from app.rank.output import Result, write_result
 from app.rank.ranking import Judge
-from app.rank.store import ScoreFile
+from app.rank.store import Store
 from app.rank.table import read_table
 from app.settings import StudySettings
-from app.workbench import Files, lock_study, open_data, score_definition, set_up
+from app.workbench import (
+    Files,
+    baseline_definition,
+    lock_study,
+    open_data,
+    score_definition,
+    set_up,
+)
 
 
 def rank(
@@ -53,7 +60,7 @@ def rank(
         if sample is not None:
             table = table.sample(sample, settings.seed)
         definition = score_definition(settings, data)
-        store = ScoreFile(files.rank / "scores.jsonl", definition)
+        store = Store(files.rank, definition, baseline_definition(settings, data))
         bench = set_up(settings, files, device, data, space)
         with stop_between_steps() as check:
             measure(bench, table.archs, chosen, store, check)
@@ -81,4 +88,4 @@ def rank(
             hardware=hardware(table.archs, chosen, store),
             resamples=len(judge.counts),
         )
-        write_result(result, store.path, json_file)
+        write_result(result, store.folder, json_file)

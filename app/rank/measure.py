@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from app.device import device_name
 from app.progress import progress_bar
 from app.rank.choice import measured_parts
-from app.rank.store import ScoreFile
+from app.rank.store import Store
 from app.scores import BASELINES, SCORES
 from app.scores.observation import Observation
 from app.scores.scorer import Scores
@@ -21,7 +21,7 @@ def measure(
     bench: Workbench,
     archs: Sequence[str],
     chosen: Sequence[str],
-    store: ScoreFile,
+    store: Store,
     check: Callable[[], None],
 ) -> None:
     """Measure what `store` lacks for the `chosen` scores of `archs`, and add it there.

@@ -47,10 +47,10 @@ class Result:
         return sorted(self.rankings, key=lambda name: _order(self.rankings[name].tau))
 
 
-def write_result(result: Result, measured: Path, json_file: Path | None) -> None:
-    """Write CSV, JSON and pictures beside the file of measured scores; print table and places."""
+def write_result(result: Result, folder: Path, json_file: Path | None) -> None:
+    """Write CSV, JSON and pictures into `folder`; print table and places."""
     name = re.sub(r"[^\w.-]+", "_", f"{result.table.path.stem}-{result.table.column}")
-    stem = measured.with_name(name)
+    stem = folder / name
     csv_file, own_json = (stem.with_name(f"{name}.{suffix}") for suffix in ("csv", "json"))
     values = json_values(result)
     write_text(csv_file, csv_text(result))
@@ -71,7 +71,7 @@ def write_result(result: Result, measured: Path, json_file: Path | None) -> None
         "results": own_json,
         "picture": f"{stem}.png",
         "of each": f"{stem}-SCORE.png",
-        "measured": measured,
+        "measured": folder / "*.jsonl",
     }.items():
         out.print(f"{what:<10}{place}", soft_wrap=True)
     if json_file is not None:

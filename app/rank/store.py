@@ -4,6 +4,9 @@ The first line is the definition, every other line one measurement:
 
     {"arch": …, "scores": {name: value or null}, "seconds": …, "hardware": …}
 
+Our scores and the baselines have a file each: baselines read the stand-alone network, so they
+stay valid when the supernet or our definitions change.
+
 A line is written as soon as it is measured, so that a killed process loses at most the
 measurement it was in. A last line that was cut off in the middle is dropped.
 """
@@ -16,6 +19,7 @@ from typing import Any
 
 from app.errors import InputError
 from app.files import write_text
+from app.scores import BASELINES, SCORES
 from app.scores.scorer import Scores
 from app.search.study import check_definition
 
@@ -74,3 +78,29 @@ class ScoreFile:
         if torn:
             os.truncate(self.path, self.path.stat().st_size - len(torn))
         return [json.loads(line) for line in lines.splitlines()]
+
+
+class Store:
+    """Both files of a study's rank benchmark, `scores.jsonl` and `baselines.jsonl`."""
+
+    def __init__(self, folder: Path, ours: dict[str, Any], baselines: dict[str, Any]) -> None:
+        """Read or begin them. `ours` and `baselines` are the definitions.
+
+        Raises InputError if one was made under another definition or is not readable.
+        """
+        self.folder = folder
+        mine = ScoreFile(folder / "scores.jsonl", ours)
+        theirs = ScoreFile(folder / "baselines.jsonl", baselines)
+        self._files = dict.fromkeys(SCORES, mine) | dict.fromkeys(BASELINES, theirs)
+
+    def has(self, arch: str, name: str) -> bool:
+        """Whether this score of `arch` was measured, whatever came out."""
+        return self._files[name].has(arch, name)
+
+    def measured(self, arch: str, name: str) -> Measured:
+        """A score that was measured."""
+        return self._files[name].measured[arch][name]
+
+    def add(self, arch: str, scores: Scores, seconds: float, hardware: str) -> None:
+        """Keep one measurement of scores of one file."""
+        self._files[next(iter(scores))].add(arch, scores, seconds, hardware)

@@ -16,6 +16,8 @@ Score = Callable[[Observation], float]
 PARTS = ("expressivity", "trainability", "uncertainty")
 VERSION = 1
 """Raise when a definition changes: scores of different versions must not meet in one study."""
+BASELINE_VERSION = 1
+"""The same for the baselines, in the rank benchmark."""
 
 SCORES: dict[str, Score] = {}
 """Measured for every trial."""

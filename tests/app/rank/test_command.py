@@ -127,11 +127,11 @@ def test_there_is_a_picture_of_all_and_of_each(bench: Bench) -> None:
 def test_the_same_again_measures_nothing_and_names_every_file(
     bench: Bench, scored: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (bench.made() / "scores.jsonl").read_bytes()
+    before = [file.read_bytes() for file in bench.made().glob("*.jsonl")]
     full = bench.results()["scores"]
     assert bench.rank("--scores", FEW, "--column", "acc") == 0
     assert scored == []
-    assert (bench.made() / "scores.jsonl").read_bytes() == before
+    assert [file.read_bytes() for file in bench.made().glob("*.jsonl")] == before
     few = bench.results()["scores"]
     assert few == {name: full[name] for name in few}
     assert set(few) == {"composite", "bn_nas", "flops"}
@@ -139,7 +139,7 @@ def test_the_same_again_measures_nothing_and_names_every_file(
     names = [line.split()[0] for line in out.splitlines() if line.split()[:1]]
     shown = [name for name in names if name in few]
     assert shown == sorted(few, key=lambda name: -few[name]["tau"])
-    for file in ("eight-acc.csv", "eight-acc.json", "eight-acc.png", "scores.jsonl"):
+    for file in ("eight-acc.csv", "eight-acc.json", "eight-acc.png", "*.jsonl"):
         assert str(bench.made() / file) in out
 
 
@@ -168,6 +168,20 @@ def test_interrupted_it_goes_on_where_it_was(
     for name in again:  # another supernet of the same definition
         assert again[name]["tau"] == before[name]["tau"]
         assert again[name]["regret_mean"] == before[name]["regret_mean"]
+
+
+def test_baselines_outlive_the_supernet(bench: Bench) -> None:
+    assert bench.rank("--scores", "synflow,composite", study="outlive") == 0
+    first = bench.results("outlive")["scores"]
+    folder = bench.made("outlive")
+    for made_by_supernet in (folder / "scores.jsonl", *folder.parent.glob("[rs]*.*")):
+        made_by_supernet.unlink()
+    baselines = (folder / "baselines.jsonl").read_bytes()
+    options = ("--scores", "synflow,composite", "--train-steps", "3")
+    assert bench.rank(*options, study="outlive") == 0
+    assert (folder / "baselines.jsonl").read_bytes() == baselines
+    second = bench.results("outlive")["scores"]
+    assert second["synflow"] == first["synflow"]
 
 
 def test_a_sample_without_baselines(bench: Bench) -> None:
