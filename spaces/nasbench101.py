@@ -65,7 +65,7 @@ class NASBench101(Space):
         return choices.distributions()
 
     def decode(self, params: Mapping[str, Any]) -> str:
-        """Choices to string. Raises InfeasibleError for one draw in 420: too many edges."""
+        """Choices to string. Raises InfeasibleError for one draw in 506: too many edges."""
         return str(choices.decode(params))
 
     def encode(self, arch: str) -> dict[str, Any]:

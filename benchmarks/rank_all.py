@@ -1,0 +1,147 @@
+"""The table "scores × spaces": every score ranked on every benchmark with trained accuracies.
+
+    python benchmarks/rank_all.py --tables DIR --dataset FOLDER
+
+It is `main.py rank` on each space in turn, so an interrupted run goes on when the same command is
+given again. The settings below decide what is measured: after a change of them give another
+`--runs`, as `rank` refuses to mix.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+
+from app.cli import Device, Seed, TrainSteps
+from app.errors import InputError, one_of
+from app.files import write_json, write_text
+from app.rank.choice import COMPOSITE, choose_scores
+from app.rank.job import rank
+from app.rank.table import read_table
+from app.scores import PARTS
+from app.settings import StudySettings, load_settings
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The column of accuracies in a space's table, and settings over the space's preset."""
+
+    column: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+# Over every preset. The supernets keep the sizes that the presets give them.
+EVERYWHERE: dict[str, Any] = {
+    "score.images": 64,
+    "supernet.steps": 1000,
+    "supernet.batch_size": 64,
+}
+# The stand-alone networks, which the baselines read and `flops` counts.
+BENCHMARKS = {
+    "nasbench201": Benchmark(
+        "cifar10_test", {"space_options.cells": 5, "space_options.channels": 16}
+    ),
+    # a quarter of the published width, which costs a sixteenth
+    "nasbench101": Benchmark(
+        "cifar10_test", {"space_options.modules": 3, "space_options.channels": 32}
+    ),
+    "nasbenchmacro": Benchmark("cifar10_test"),
+    # the size that DARTS searches with, not that of its final networks
+    "darts": Benchmark("cifar10_valid", {"space_options.layers": 8, "space_options.channels": 16}),
+}
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def rank_all(
+    tables: Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")],
+    dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
+    runs: Annotated[Path, typer.Option(help="Folder of the studies.")] = Path("runs/benchmark"),
+    sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")] = None,
+    spaces: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(BENCHMARKS),
+    scores: Annotated[str | None, typer.Option(help="Likewise; default: all.")] = None,
+    no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Only our scores.")] = False,
+    train_steps: TrainSteps = None,
+    seed: Seed = None,
+    device: Device = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write results there.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+) -> None:
+    """Rank every score on every space and print one table of all."""
+    chosen = choose_scores(scores, not no_baselines)
+    given = {"supernet.steps": train_steps, "seed": seed, "device": device}
+    options = EVERYWHERE | {name: value for name, value in given.items() if value is not None}
+    names = list(dict.fromkeys(name.strip() for name in spaces.split(",")))
+    studies: dict[str, StudySettings] = {}
+    for name in names:  # all are checked now, not after hours of work on the first
+        if name not in BENCHMARKS:
+            raise one_of(name, "space", list(BENCHMARKS))
+        read_table(tables / f"{name}-dev.csv", BENCHMARKS[name].column)
+        place = {"dataset": dataset, "runs": runs}
+        studies[name] = load_settings(name, options | BENCHMARKS[name].options | place)
+
+    results: dict[str, Any] = {}
+    for name, settings in studies.items():
+        benchmark, table = BENCHMARKS[name], tables / f"{name}-dev.csv"
+        found = settings.folder / "rank.json"
+        rank(settings, table, benchmark.column, sample, scores, not no_baselines, found)
+        results[name] = json.loads(found.read_text(encoding="utf-8"))
+        results[name]["options"] = options | benchmark.options
+    summary = {"torch": torch.__version__, "date": date.today().isoformat(), "spaces": results}
+    text = markdown_text(summary, chosen)
+    print(f"\n{text}", end="")
+    try:
+        if json_file is not None:
+            write_json(json_file, summary)
+        if markdown is not None:
+            write_text(markdown, text)
+    except OSError as error:
+        raise InputError(f"cannot write the results: {error}") from None
+
+
+def markdown_text(summary: dict[str, Any], scores: list[str]) -> str:
+    """The table, and below it all that one must know to repeat it."""
+    spaces = summary["spaces"]
+    columns = ("τ", "τ within FLOPs", "mean regret", "s/arch")
+    header = ["score", *(f"{space}: {column}" for space in spaces for column in columns)]
+    lines = [_row(header), _row(["---", *["---:"] * (len(header) - 1)])]
+    order = dict.fromkeys([COMPOSITE, *PARTS, *choose_scores(None, True)])
+    for score in (name for name in order if name in scores):
+        cells = (_cells(result["scores"][score]) for result in spaces.values())
+        lines.append(_row([score, *(cell for four in cells for cell in four)]))
+    lines.append("")
+    for space, result in spaces.items():
+        options = ", ".join(f"{name}={value}" for name, value in result["options"].items())
+        lines.append(
+            f"- {space}: {result['architectures']} architectures of {Path(result['table']).name}, "
+            f"{result['column']}; seed {result['seed']}; {options}; on {result['hardware']}"
+        )
+    lines.append(f"- torch {summary['torch']}, {summary['date']}")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    tau, within, regret = (found[name] for name in ("tau", "tau_within_flops", "regret_mean"))
+    shown = ["–" if value is None else f"{value:.3f}" for value in (tau, within)]
+    return [*shown, f"{regret:.2f}", f"{found['seconds_per_architecture']:.2g}"]
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(app(standalone_mode=False))
+    except (InputError, typer.TyperException) as error:
+        text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        print(f"error: {text}", file=sys.stderr)
+        sys.exit(2)
