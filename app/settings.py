@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -38,7 +39,8 @@ class SupernetSettings(_Settings):
 
     space_options: dict[str, Any] = {}
     """Over those of the study, which are the networks': a supernet may be smaller than they."""
-    steps: PositiveInt = 1000
+    steps: NonNegativeInt = 1000
+    """0 leaves the supernet untrained, for comparison."""
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: PositiveFloat = 0.02
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

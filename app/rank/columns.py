@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from app.rank.choice import COMPOSITE, measured_parts
+from app.rank.choice import COMPOSITE, OURS, WITHOUT, measured_parts
 from app.rank.store import Store
-from app.scores import PARTS, SCORES
+from app.scores import MEASURES, PARTS, SCORES
 from app.scores.baselines import combine
 from app.scores.composite import Composite
 
@@ -23,10 +23,22 @@ def score_columns(
         for part in measured_parts(name)
     }
     columns |= combine(columns)
-    if COMPOSITE in chosen:
-        rows = zip(*(columns[part] for part in PARTS), strict=True)
-        columns[COMPOSITE] = [composite(dict(zip(PARTS, row, strict=True))) for row in rows]
+    if any(name in OURS for name in chosen):
+        columns |= _ours(archs, store, composite)
     return {name: columns[name] for name in chosen}
+
+
+def _ours(archs: Sequence[str], store: Store, composite: Composite) -> Columns:
+    """The composite, its parts, and the composite without each of them."""
+    rows = [
+        composite.parts({name: store.measured(arch, name).value for name in MEASURES})
+        for arch in archs
+    ]
+    columns: Columns = {part: [row[part] for row in rows] for part in PARTS}
+    columns[COMPOSITE] = [sum(row.values()) for row in rows]
+    for name, part in WITHOUT.items():
+        columns[name] = [sum(row.values()) - row[part] for row in rows]
+    return columns
 
 
 def seconds_per_architecture(
@@ -42,8 +54,8 @@ def seconds_per_architecture(
         return fmean(store.measured(arch, part).seconds for arch in archs)
 
     return {
-        name: mean(PARTS[0])
-        if name == COMPOSITE or name in SCORES
+        name: mean(MEASURES[0])
+        if name in OURS or name in SCORES
         else sum(mean(part) for part in measured_parts(name))
         for name in chosen
     }

@@ -2,7 +2,7 @@
 
 A score is a function of an `Observation`; higher is better. A new one is one file here with
 `@register("name")` before its function. It is then measured, stored with every trial and shown
-beside the others; the composite is made of the three in `PARTS` alone.
+beside the others; the composite is made of those in `PARTS` alone.
 """
 
 import importlib
@@ -13,9 +13,19 @@ from app.scores.observation import Observation
 
 Score = Callable[[Observation], float]
 
-PARTS = ("expressivity", "trainability", "uncertainty")
-VERSION = 1
+PARTS = {
+    "expressivity": ("channel_entropy", "channel_volume"),
+    "trainability": ("signal_strength", "gradient_diversity"),
+    "uncertainty": ("batch_certainty",),
+}
+"""The three parts of the composite, and the scores that each is made of."""
+
+MEASURES = tuple(name for names in PARTS.values() for name in names)
+"""The scores that make up the composite."""
+
+VERSION = 2
 """Raise when a definition changes: scores of different versions must not meet in one study."""
+
 BASELINE_VERSION = 1
 """The same for the baselines, in the rank benchmark."""
 

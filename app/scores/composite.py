@@ -1,8 +1,8 @@
 """One number from several scores, the same on every worker and after every resume.
 
-Ranks need a population, and Optuna needs one number a trial. So each part is mapped to its
+Ranks need a population, and Optuna needs one number a trial. So each measure is mapped to its
 quantile in a fixed reference sample of random architectures, and the composite is the sum of
-the logarithms of these quantiles: an architecture must do well in every part, as a low
+the logarithms of these quantiles: an architecture must do well in every measure, as a low
 quantile in one of them cannot be made good by the others (AZ-NAS, arXiv 2403.19232, sums
 log-ranks for the same reason).
 """
@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from app.scores import PARTS
+from app.scores import MEASURES, PARTS
 
 FLOOR = -20.0
-"""The least logarithm of a quantile, and what a part that is not finite (None) counts as."""
+"""The least logarithm of a quantile, and what a measure that is not finite (None) counts as."""
 
-LOWEST = FLOOR * len(PARTS)
+LOWEST = FLOOR * len(MEASURES)
 """The composite of a degenerate architecture, below which nothing can score."""
 
 
@@ -55,20 +55,27 @@ class LogQuantile:
 
 
 class Composite:
-    """Sum of the log-quantiles of the three parts."""
+    """The sum of the log-quantiles of all measures; each part is the sum of those of its own."""
 
     def __init__(self, reference: Sequence[Mapping[str, float | None]]) -> None:
-        """`reference` holds the parts of each architecture of the reference sample.
+        """`reference` holds the measures of each architecture of the reference sample.
 
-        Raises ValueError when no architecture of the sample has a finite value of some part.
+        Raises ValueError when no architecture of the sample has a finite value of some measure.
         """
         self._log_quantiles = {}
-        for part in PARTS:
-            finite = [v for scores in reference if (v := scores[part]) is not None]
+        for name in MEASURES:
+            finite = [v for scores in reference if (v := scores[name]) is not None]
             if not finite:
-                raise ValueError(f"no architecture of the reference sample has a finite {part}")
-            self._log_quantiles[part] = LogQuantile(finite)
+                raise ValueError(f"no architecture of the reference sample has a finite {name}")
+            self._log_quantiles[name] = LogQuantile(finite)
 
     def __call__(self, scores: Mapping[str, float | None]) -> float:
         """Between LOWEST and 0; higher is better."""
-        return sum(quantile(scores[part]) for part, quantile in self._log_quantiles.items())
+        return sum(self.parts(scores).values())
+
+    def parts(self, scores: Mapping[str, float | None]) -> dict[str, float]:
+        """Expressivity, trainability and uncertainty, each up to 0; they add up to the whole."""
+        return {
+            part: sum(self._log_quantiles[name](scores[name]) for name in names)
+            for part, names in PARTS.items()
+        }

@@ -1,28 +1,38 @@
-"""Expressivity: how many independent patterns the features carry."""
+"""Expressivity: how many independent patterns the features carry.
+
+Channels that move together can be replaced by fewer; a flat spectrum of their correlation means
+that none can. BatchNorm makes deep random features orthogonal (arXiv 2106.03970), more so the
+better the operations of a path mix; this is what both scores see. They look at correlation and
+not at covariance, so that it does not matter which channels training has made large.
+"""
 
 import torch
 from torch import Tensor
 
 from app.scores import register
 from app.scores.observation import Observation
-from app.scores.spectrum import spectrum_entropy
+from app.scores.spectrum import correlation, log_volume, spectrum_entropy
 
 
-@register("expressivity")
-def expressivity(observation: Observation) -> float:
-    """Entropy of the spectrum of the feature covariance, summed over the taps.
+@register("channel_entropy")
+def channel_entropy(observation: Observation) -> float:
+    """Entropy of the spectrum of the channels' correlation, summed over the taps.
 
-    Channels whose features move together can be replaced by fewer; a flat spectrum means that
-    none can. Wide and deep paths of well-mixing operations score high. BatchNorm makes deep
-    random features orthogonal (arXiv 2106.03970), which this measures; the same entropy is the
-    expressivity of AZ-NAS (arXiv 2403.19232), there on stand-alone random networks.
+    AZ-NAS (arXiv 2403.19232) takes the entropy of their covariance, in a network of its own.
     """
-    entropies = [spectrum_entropy(covariance(f)) for f in observation.backward.features]
-    return float(torch.stack(entropies).sum())
+    return float(torch.stack([spectrum_entropy(c) for c in _correlations(observation)]).sum())
 
 
-def covariance(features: Tensor) -> Tensor:
-    """C×C covariance of N×C×H×W features over images and positions."""
-    columns = features.movedim(1, 0).flatten(1)
-    centred = columns - columns.mean(1, keepdim=True)
-    return centred @ centred.T / columns.shape[1]
+@register("channel_volume")
+def channel_volume(observation: Observation) -> float:
+    """Mean logarithm of the same eigenvalues, summed over the taps.
+
+    Where the entropy hardly notices a few dependent channels, this does (as MeCo's smallest
+    eigenvalue, NeurIPS 2023, does in each layer).
+    """
+    return float(torch.stack([log_volume(c) for c in _correlations(observation)]).sum())
+
+
+def _correlations(observation: Observation) -> list[Tensor]:
+    """C×C, over images and positions, for each tap's N×C×H×W features."""
+    return [correlation(f.movedim(1, 0).flatten(1)) for f in observation.features]

@@ -3,25 +3,18 @@
 Passes through the network are made when a score first asks for them, and shared by all scores.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.hooks import RemovableHandle
 
 from app.data import ImageData
 from app.errors import InputError
 from spaces import Space, Supernet, Tap
 
-MONTE_CARLO_PASSES = 2
 FEWEST_IMAGES = 8
-COMPANY = 16
-"""Images that are normalised together in a Monte-Carlo pass, at most; at least two groups."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +26,6 @@ class Anchors:
     labels: Tensor
     """N."""
     seed: int
-    companies: Tensor
-    """Monte-Carlo passes×N: random orders, cut into groups that are normalised together."""
 
     @staticmethod
     def draw(data: ImageData, count: int, seed: int, device: torch.device) -> "Anchors":
@@ -49,22 +40,19 @@ class Anchors:
             )
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(data.train.labels), generator=generator)[:count]
-        orders = [
-            torch.randperm(len(chosen), generator=generator) for _ in range(MONTE_CARLO_PASSES)
-        ]
         pixels = data.train.pixels[chosen.to(data.train.pixels.device)].to(device)
         labels = data.train.labels[chosen.to(data.train.labels.device)].to(device)
-        return Anchors(data.normalise(pixels), labels, seed, torch.stack(orders).to(device))
+        return Anchors(data.normalise(pixels), labels, seed)
 
 
 @dataclass(frozen=True)
-class Backward:
+class Pass:
     """Results of one forward and backward pass over the anchors."""
 
     features: list[Tensor]
     """Output of each searched layer or cell, N×C×H×W."""
-    gradients: Tensor
-    """N×P: the loss gradient with respect to all learnable BatchNorm parameters, image by image."""
+    input_gradient: Tensor
+    """N×3·S·S: the gradient of the summed cross-entropy with respect to each image."""
     logits: Tensor
     """N×classes."""
 
@@ -86,55 +74,35 @@ class Observation:
         """γ that ends each chosen operation; needs no pass."""
         return [scale.detach() for scale in self.supernet.scales(self.arch)]
 
+    @property
+    def features(self) -> list[Tensor]:
+        """Output of each searched layer or cell, N×C×H×W."""
+        return self.passed.features
+
+    @property
+    def input_gradient(self) -> Tensor:
+        """N×3·S·S: the gradient of the summed cross-entropy with respect to each image."""
+        return self.passed.input_gradient
+
     @cached_property
-    def backward(self) -> Backward:
+    def passed(self) -> Pass:
         """One forward and backward pass.
 
-        With the gradient g of the summed loss at a BatchNorm output and the normalised input x̂,
-        image i's part of the gradient of (γ, β) is [Σ_hw g_i·x̂_i ; Σ_hw g_i].
+        It is asked for the gradient of the images alone: no parameter's `.grad` is touched, and
+        the cost is that of a forward pass and the input gradients of its convolutions.
         """
         features: list[Tensor] = []
-        gradients: list[Tensor] = []
-
-        def see_features(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            features.append(output.detach())
-
-        def see_batchnorm(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-            raw = inputs[0].detach()
-
-            def see_gradient(gradient: Tensor) -> None:
-                normal = F.batch_norm(raw, None, None, training=True)
-                gradients.append(torch.einsum("nchw,nchw->nc", gradient, normal))
-                gradients.append(gradient.sum((2, 3)))
-
-            # a hook set before an in-place activation still sees the gradient from before it
-            output.register_hook(see_gradient)  # type: ignore[no-untyped-call]
-
-        # asked for the gradient of the images, autograd passes every BatchNorm on the path but
-        # leaves the parameters' own .grad alone
+        taps = [m for m in self.supernet.modules() if isinstance(m, Tap) and m.searched]
+        handles = [tap.register_forward_hook(lambda *a: features.append(a[2])) for tap in taps]
         images = self.anchors.images.detach().requires_grad_()
-        with self._hooks(see_features, see_batchnorm):
+        try:
             logits = self.supernet(images, self.arch)
-            loss = F.cross_entropy(logits, self.anchors.labels, reduction="sum")
-            torch.autograd.grad(loss, images, allow_unused=True)
-        per_image = torch.cat(gradients, 1) if gradients else logits.new_zeros(len(logits), 1)
-        return Backward(features, per_image, logits.detach())
-
-    @cached_property
-    def monte_carlo(self) -> Tensor:
-        """Passes×N×classes probabilities: each pass normalises the anchors in other company.
-
-        Monte-Carlo BatchNorm (arXiv 1802.06455): the statistics of a random small batch make
-        the network's answer to an image a random variable. Here the batches are random groups
-        of the anchors themselves, so that each pass gives an answer for each of them.
-        """
-        passes = []
-        with torch.no_grad():
-            for order in self.anchors.companies:
-                groups = order.tensor_split(max(2, -(-len(order) // COMPANY)))
-                logits = torch.cat([self._logits(self.anchors.images[group]) for group in groups])
-                passes.append(logits.softmax(1)[order.argsort()])
-        return torch.stack(passes)
+        finally:
+            for handle in handles:
+                handle.remove()
+        loss = F.cross_entropy(logits, self.anchors.labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, images, allow_unused=True, materialize_grads=True)
+        return Pass([f.detach() for f in features], gradient.flatten(1), logits.detach())
 
     def fresh_network(self) -> nn.Module:
         """The stand-alone network at random initialisation, the same at each call.
@@ -146,21 +114,3 @@ class Observation:
             network = self.space.network(self.arch)
         device = self.anchors.images.device
         return network.to(device).to(memory_format=torch.channels_last)
-
-    def _logits(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.supernet(images, self.arch)
-        return logits
-
-    @contextmanager
-    def _hooks(self, see_features: Any, see_batchnorm: Any) -> Iterator[None]:
-        handles: list[RemovableHandle] = []
-        for module in self.supernet.modules():
-            if isinstance(module, Tap) and module.searched:
-                handles.append(module.register_forward_hook(see_features))
-            elif isinstance(module, nn.BatchNorm2d) and module.affine:
-                handles.append(module.register_forward_hook(see_batchnorm))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()

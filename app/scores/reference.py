@@ -11,7 +11,7 @@ from typing import Any
 from app.errors import InputError
 from app.files import write_json
 from app.progress import progress_bar
-from app.scores import PARTS
+from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
@@ -37,7 +37,7 @@ class Reference:
         try:
             reference = Reference(**json.loads(path.read_text(encoding="utf-8")))
             if not isinstance(reference.definition, dict) or not all(
-                scores.keys() >= set(PARTS) for scores in reference.scores.values()
+                scores.keys() >= set(MEASURES) for scores in reference.scores.values()
             ):
                 raise ValueError("keys are missing")
             return reference

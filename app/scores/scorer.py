@@ -32,7 +32,7 @@ class Scorer:
 
 def is_degenerate(observation: Observation) -> bool:
     """Whether all images get the same, or a non-finite, answer."""
-    logits = observation.backward.logits
+    logits = observation.passed.logits
     return not bool(logits.isfinite().all() and (logits != logits[0]).any())
 
 

@@ -81,6 +81,7 @@ class Search:
         cost = self.space.cost(arch)
         attributes: dict[str, Any] = {
             "arch": arch,
+            **self.composite.parts(scores),
             **scores,
             "flops": cost.macs,
             "params": cost.params,

@@ -53,7 +53,9 @@ class SupernetTraining:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, settings.steps)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimizer, max(1, settings.steps)
+        )
         self.batches = BatchStream(data, settings.batch_size, seed, settings.augment, device)
         self.paths = Random(seed)
         self.step_count = 0
@@ -131,7 +133,7 @@ def train_supernet(
     KeyboardInterrupt, before which the last step is saved. Raises FloatingPointError when the
     loss is no longer finite.
     """
-    if training.finished:
+    if training.finished and path.exists():
         return
     total = training.settings.steps
 

@@ -13,6 +13,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from app.cli import main
+from app.scores import PARTS, SCORES
 from app.scores.composite import LOWEST
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,7 +38,8 @@ def test_a_study_runs_to_a_front(
     assert len(done) == 10
     for trial in done:
         attributes = trial.user_attrs
-        assert {"arch", "expressivity", "trainability", "uncertainty", "bn_nas"} <= set(attributes)
+        assert {"arch", *PARTS, *SCORES} <= set(attributes)
+        assert trial.values[0] == pytest.approx(sum(attributes[part] for part in PARTS))
         assert attributes["source"] in ("measured", "memoised")
         assert trial.values[1] == attributes["flops"]
         assert LOWEST <= trial.values[0] <= 0

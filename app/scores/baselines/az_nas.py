@@ -11,9 +11,8 @@ from torch.nn import functional as F
 
 from app.scores import register
 from app.scores.baselines.networks import fan_in, gaussian_images, redraw, watch
-from app.scores.expressivity import covariance
 from app.scores.observation import Observation
-from app.scores.spectrum import spectrum_entropy
+from app.scores.spectrum import covariance, spectrum_entropy
 from spaces import Tap
 
 

@@ -13,7 +13,8 @@ import pytest
 
 import spaces
 from app.cli import main
-from app.scores import BASELINES, SCORES
+from app.rank.choice import OURS
+from app.scores import BASELINES, PARTS, SCORES
 from app.scores.baselines import RANK_SUMS
 from app.scores.scorer import Scorer, Scores
 
@@ -82,7 +83,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_results_hold_every_score_and_what_was_run(bench: Bench) -> None:
     results = bench.results()
-    assert set(results["scores"]) == {"composite", *SCORES, *BASELINES, *RANK_SUMS}
+    assert set(results["scores"]) == {*OURS, *SCORES, *BASELINES, *RANK_SUMS}
     assert (results["n"], results["architectures"], results["column"]) == (9, 8, "acc")
     assert (results["study"], results["seed"], results["table"]) == ("tiny", 0, str(bench.table))
     assert results["definition"]["supernet.steps"] == 2
@@ -101,7 +102,7 @@ def test_flops_order_these_accuracies_without_fault(bench: Bench) -> None:
 def test_each_score_has_its_own_time_and_ours_share_theirs(bench: Bench) -> None:
     scores = bench.results()["scores"]
     seconds = {name: score["seconds_per_architecture"] for name, score in scores.items()}
-    assert {seconds[name] for name in SCORES} == {seconds["composite"]}
+    assert {seconds[name] for name in (*OURS, *SCORES)} == {seconds["composite"]}
     assert 0 < seconds["flops"] < seconds["composite"]
     for name, parts in RANK_SUMS.items():
         assert seconds[name] == pytest.approx(sum(seconds[part] for part in parts))
@@ -112,11 +113,20 @@ def test_scores_are_written_a_line_a_row(bench: Bench) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
     assert rows[0] == rows[-1]
-    assert {"composite", *SCORES, "te_nas", "az_nas"} <= rows[0].keys()
+    assert {*OURS, *SCORES, "te_nas", "az_nas"} <= rows[0].keys()
     for row in rows:
         cost = SPACE.cost(row["arch"])
         assert (int(row["flops"]), int(row["params"])) == (cost.macs, cost.params)
         assert float(row["accuracy"]) == pytest.approx(80 + cost.macs / 1e6)
+
+
+def test_the_composite_is_the_sum_of_its_parts(bench: Bench) -> None:
+    with (bench.made() / "eight-acc.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{k: float(v) for k, v in row.items() if k in OURS} for row in csv.DictReader(file)]
+    for row in rows:
+        assert row["composite"] == pytest.approx(sum(row[part] for part in PARTS))
+        for part in PARTS:
+            assert row[f"without_{part}"] == pytest.approx(row["composite"] - row[part])
 
 
 def test_there_is_a_picture_of_all_and_of_each(bench: Bench) -> None:
@@ -188,7 +198,7 @@ def test_a_sample_without_baselines(bench: Bench) -> None:
     assert bench.rank("--sample", "4", "--no-baselines", "--column", "acc", study="again") == 0
     results = bench.results("again")
     assert results["n"] == 4
-    assert set(results["scores"]) == {"composite", *SCORES}
+    assert set(results["scores"]) == {*OURS, *SCORES}
 
 
 def test_another_definition_is_refused(

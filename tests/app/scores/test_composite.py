@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.scores import PARTS
+from app.scores import MEASURES, PARTS
 from app.scores.composite import FLOOR, LOWEST, Composite, LogQuantile
 
 numbers = st.floats(-1e6, 1e6)
@@ -48,12 +48,16 @@ def test_a_sample_of_equal_values_still_tells_better_from_worse() -> None:
 
 def test_the_composite_sums_its_parts_and_has_a_lowest_value() -> None:
     composite = Composite(
-        [dict.fromkeys(PARTS, v) for v in (1.0, 2.0, 3.0)] + [{**dict.fromkeys(PARTS)}]
+        [dict.fromkeys(MEASURES, v) for v in (1.0, 2.0, 3.0)] + [{**dict.fromkeys(MEASURES)}]
     )
-    assert composite(dict.fromkeys(PARTS, 2.0)) == pytest.approx(3 * math.log(0.5))
-    assert composite(dict.fromkeys(PARTS)) == LOWEST
+    middle = dict.fromkeys(MEASURES, 2.0)
+    assert composite(middle) == pytest.approx(len(MEASURES) * math.log(0.5))
+    assert composite.parts(middle) == pytest.approx(
+        {part: len(names) * math.log(0.5) for part, names in PARTS.items()}
+    )
+    assert composite(dict.fromkeys(MEASURES)) == LOWEST
 
 
-def test_a_part_that_is_never_finite_is_refused() -> None:
-    with pytest.raises(ValueError, match="finite expressivity"):
-        Composite([dict.fromkeys(PARTS)])
+def test_a_measure_that_is_never_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match=f"finite {MEASURES[0]}"):
+        Composite([dict.fromkeys(MEASURES)])

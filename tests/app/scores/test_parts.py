@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from app.data import ImageData
-from app.scores import PARTS, SCORES
-from app.scores.expressivity import covariance
+from app.scores import MEASURES, SCORES
 from app.scores.observation import Anchors, Observation
 from app.scores.scorer import Scorer
+from app.scores.uncertainty import share_between_images
 from spaces import Placement
 from tests.toy import Toy
 
@@ -23,33 +23,63 @@ def by_hand(**results: Any) -> Observation:
     return cast(Observation, SimpleNamespace(**results))
 
 
-def test_covariance_is_numpys() -> None:
-    features = torch.randn(4, 3, 2, 2, dtype=torch.float64)
-    expected = torch.cov(features.movedim(1, 0).flatten(1), correction=0)
-    torch.testing.assert_close(covariance(features), expected)
+SIGNS = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+"""Four positions of three uncorrelated channels."""
 
 
-def test_expressivity_adds_the_logarithms_of_independent_channels() -> None:
-    signs = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])  # uncorrelated
-    three = signs[:, :, None, None]
-    same = three[:, :1].expand(-1, 3, -1, -1)
-    backward = SimpleNamespace(features=[three, same])
-    assert SCORES["expressivity"](by_hand(backward=backward)) == pytest.approx(
-        math.log(3) + 0, abs=1e-5
-    )
+def test_channel_entropy_adds_the_logarithms_of_independent_channels() -> None:
+    three = SIGNS[:, :, None, None] * torch.tensor([1.0, 100.0, 0.01])[:, None, None] + 5
+    same = SIGNS[:, :1, None, None].expand(-1, 3, -1, -1)
+    value = SCORES["channel_entropy"](by_hand(features=[three, same]))
+    assert value == pytest.approx(math.log(3) + 0, abs=1e-5)
 
 
-def test_trainability_is_full_when_images_pull_in_independent_directions() -> None:
-    independent = SimpleNamespace(gradients=torch.diag(torch.tensor([1.0, 5.0, 0.1])))
-    assert SCORES["trainability"](by_hand(backward=independent)) == pytest.approx(math.log(3))
-    same = SimpleNamespace(gradients=torch.tensor([[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]]))
-    assert SCORES["trainability"](by_hand(backward=same)) == pytest.approx(0, abs=1e-6)
+def test_channel_volume_is_zero_for_independent_channels_and_falls_with_their_correlation() -> None:
+    three = SIGNS[:, :, None, None]
+    assert SCORES["channel_volume"](by_hand(features=[three, three])) == pytest.approx(0, abs=1e-6)
+    # two channels of correlation ½: eigenvalues 3/2 and 1/2
+    mixed = torch.stack([SIGNS[:, 0], SIGNS[:, 0] / 2 + SIGNS[:, 1] * 0.75**0.5], 1)[
+        :, :, None, None
+    ]
+    expected = (math.log(1.5) + math.log(0.5)) / 2
+    assert SCORES["channel_volume"](by_hand(features=[mixed])) == pytest.approx(expected, abs=1e-5)
 
 
-def test_uncertainty_is_minus_the_variance_of_the_answers() -> None:
-    answers = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])
-    # image 1: variance 0.5 in each of two classes; image 2: none
-    assert SCORES["uncertainty"](by_hand(monte_carlo=answers)) == pytest.approx(-0.5)
+def test_signal_strength_adds_the_logarithms_of_the_deviations() -> None:
+    features = [3 * torch.randn(50, 4, 8, 8), 0.5 * torch.randn(50, 4, 8, 8)]
+    value = SCORES["signal_strength"](by_hand(features=features))
+    assert value == pytest.approx(math.log(3) + math.log(0.5), abs=0.03)
+    dead = torch.zeros(2, 3, 4, 4)
+    assert SCORES["signal_strength"](by_hand(features=[dead])) == -math.inf
+
+
+def test_gradients_are_diverse_when_images_pull_in_independent_directions() -> None:
+    independent = torch.diag(torch.tensor([1.0, 5.0, 0.1]))
+    diversity = SCORES["gradient_diversity"]
+    assert diversity(by_hand(input_gradient=independent)) == pytest.approx(math.log(3))
+    same = torch.tensor([[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]])
+    assert diversity(by_hand(input_gradient=same)) == pytest.approx(0, abs=1e-6)
+
+
+def test_batch_certainty_knows_the_noise_of_batch_means() -> None:
+    """The closed form against what Monte-Carlo BatchNorm does: draw batches, take their means."""
+    generator = torch.Generator().manual_seed(0)
+    images, batch = 4000, 16
+    offsets = torch.randn(images, 3, 1, 1, generator=generator) * 0.7
+    features = offsets + torch.randn(images, 3, 4, 4, generator=generator)
+    value = SCORES["batch_certainty"](by_hand(features=[features, features]))
+    draws = torch.randint(images, (3000, batch), generator=generator)
+    means = features.mean((2, 3))[draws].mean(1)  # 3,000 batches × 3 channels
+    noise = batch * means.var(0) / features.var((0, 2, 3))
+    assert value == pytest.approx(-2 * float(noise.mean().log()), abs=0.06)
+
+
+def test_dead_channels_have_no_share() -> None:
+    features = torch.randn(8, 3, 4, 4)
+    features[:, 1] = 0
+    expected = share_between_images(features[:, [0, 2]])
+    assert share_between_images(features) == expected
+    assert share_between_images(torch.zeros(8, 3, 4, 4)).isnan()
 
 
 def test_bn_nas_sums_the_mean_scales() -> None:
@@ -70,10 +100,10 @@ def test_scores_are_finite_repeatable_and_tell_architectures_apart(
     first = measure("conv3-conv3-conv3")
     assert first == measure("conv3-conv3-conv3")
     second = measure("skip-conv1-skip")
-    for name in (*PARTS, "bn_nas"):
+    for name in (*MEASURES, "bn_nas"):
         assert first[name] is not None
         assert math.isfinite(first[name] or math.nan)
-    assert all(first[part] != second[part] for part in PARTS)
+    assert all(first[name] != second[name] for name in MEASURES)
 
 
 def test_a_network_blind_to_its_images_has_no_score(toy: Toy, digits: ImageData) -> None:

@@ -1,9 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import entropy
 
-from app.scores.spectrum import spectrum_entropy
+from app.scores.spectrum import LEAST, correlation, covariance, log_volume, spectrum_entropy
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
@@ -17,9 +21,36 @@ def test_one_direction_gives_zero() -> None:
 
 
 def test_two_unequal_eigenvalues() -> None:
-    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert float(spectrum_entropy(torch.diag(torch.tensor([1.0, 3.0])))) == pytest.approx(entropy)
+    expected = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert float(spectrum_entropy(torch.diag(torch.tensor([1.0, 3.0])))) == pytest.approx(expected)
 
 
 def test_no_direction_at_all_is_not_a_number() -> None:
     assert math.isnan(float(spectrum_entropy(torch.zeros(3, 3))))
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=12))
+def test_entropy_and_volume_are_the_two_divergences_from_a_flat_spectrum(raw: list[float]) -> None:
+    p = np.array(raw) / sum(raw)
+    flat = np.full(len(p), 1 / len(p))
+    gram = torch.diag(torch.tensor(raw, dtype=torch.float64))
+    assert math.log(len(p)) - entropy(p, flat) == pytest.approx(float(spectrum_entropy(gram)))
+    assert -entropy(flat, p) == pytest.approx(float(log_volume(gram)), abs=1e-9)
+
+
+def test_a_missing_direction_costs_the_least_volume() -> None:
+    gram = torch.diag(torch.tensor([2.0, 0.0]))
+    assert float(log_volume(gram)) == pytest.approx((math.log(2) + math.log(LEAST)) / 2)
+
+
+def test_correlation_is_numpys_and_ignores_constants() -> None:
+    vectors = torch.randn(3, 50, dtype=torch.float64)
+    torch.testing.assert_close(correlation(vectors), torch.corrcoef(vectors))
+    vectors[1] = 4
+    assert torch.equal(correlation(vectors)[1], torch.zeros(3, dtype=torch.float64))
+
+
+def test_covariance_is_numpys() -> None:
+    features = torch.randn(4, 3, 2, 2, dtype=torch.float64)
+    expected = torch.cov(features.movedim(1, 0).flatten(1), correction=0)
+    torch.testing.assert_close(covariance(features), expected)
