@@ -15,7 +15,7 @@ Score = Callable[[Observation], float]
 
 PARTS = {
     "expressivity": ("channel_entropy", "channel_volume"),
-    "trainability": ("signal_strength", "gradient_diversity"),
+    "trainability": ("signal_strength", "gradient_entropy"),
     "uncertainty": ("batch_certainty",),
 }
 """The three parts of the composite, and the scores that each is made of."""

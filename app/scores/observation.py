@@ -51,8 +51,8 @@ class Pass:
 
     features: list[Tensor]
     """Output of each searched layer or cell, N×C×H×W."""
-    input_gradient: Tensor
-    """N×3·S·S: the gradient of the summed cross-entropy with respect to each image."""
+    gradients: list[Tensor]
+    """The gradient of the summed cross-entropy with respect to each of them, of their shapes."""
     logits: Tensor
     """N×classes."""
 
@@ -80,29 +80,35 @@ class Observation:
         return self.passed.features
 
     @property
-    def input_gradient(self) -> Tensor:
-        """N×3·S·S: the gradient of the summed cross-entropy with respect to each image."""
-        return self.passed.input_gradient
+    def gradients(self) -> list[Tensor]:
+        """The gradient of the summed cross-entropy with respect to each of `features`."""
+        return self.passed.gradients
 
     @cached_property
     def passed(self) -> Pass:
         """One forward and backward pass.
 
-        It is asked for the gradient of the images alone: no parameter's `.grad` is touched, and
-        the cost is that of a forward pass and the input gradients of its convolutions.
+        It is asked for the gradients of the features alone: no parameter's `.grad` is touched,
+        and nothing before the first of them is passed backward.
         """
         features: list[Tensor] = []
+
+        def see(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            # none of an architecture without learning parameters would require a gradient
+            feature = output if output.requires_grad else output.detach().requires_grad_()
+            features.append(feature)
+            return feature
+
         taps = [m for m in self.supernet.modules() if isinstance(m, Tap) and m.searched]
-        handles = [tap.register_forward_hook(lambda *a: features.append(a[2])) for tap in taps]
-        images = self.anchors.images.detach().requires_grad_()
+        handles = [tap.register_forward_hook(see) for tap in taps]
         try:
-            logits = self.supernet(images, self.arch)
+            logits = self.supernet(self.anchors.images, self.arch)
         finally:
             for handle in handles:
                 handle.remove()
         loss = F.cross_entropy(logits, self.anchors.labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, images, allow_unused=True, materialize_grads=True)
-        return Pass([f.detach() for f in features], gradient.flatten(1), logits.detach())
+        gradients = torch.autograd.grad(loss, features, allow_unused=True, materialize_grads=True)
+        return Pass([f.detach() for f in features], list(gradients), logits.detach())
 
     def fresh_network(self) -> nn.Module:
         """The stand-alone network at random initialisation, the same at each call.

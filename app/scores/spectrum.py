@@ -51,11 +51,5 @@ def covariance(features: Tensor) -> Tensor:
 
 def correlation(vectors: Tensor) -> Tensor:
     """n×n correlation of n×D vectors; a constant one is correlated with none, itself included."""
-    centred = vectors - vectors.mean(1, keepdim=True)
-    return similarity(centred)
-
-
-def similarity(vectors: Tensor) -> Tensor:
-    """n×n cosines between n×D vectors; 0 for a zero one."""
-    directions = F.normalize(vectors, dim=1)
+    directions = F.normalize(vectors - vectors.mean(1, keepdim=True), dim=1)
     return directions @ directions.T

@@ -4,7 +4,7 @@ import torch
 
 from app.scores import register
 from app.scores.observation import Observation
-from app.scores.spectrum import similarity, spectrum_entropy
+from app.scores.spectrum import covariance, spectrum_entropy
 
 
 @register("signal_strength")
@@ -20,13 +20,14 @@ def signal_strength(observation: Observation) -> float:
     return float(torch.stack([f.std().log() for f in observation.features]).sum())
 
 
-@register("gradient_diversity")
-def gradient_diversity(observation: Observation) -> float:
-    """Entropy of the spectrum of the cosines between the images' input gradients.
+@register("gradient_entropy")
+def gradient_entropy(observation: Observation) -> float:
+    """Entropy of the spectrum of the loss gradient's channel covariance, summed over the taps.
 
-    Images whose loss gradients all point the same way are one image for gradient descent; where
-    they point in independent directions the entropy reaches ln N. The covariance of such
-    gradients is the first score of NASWOT (arXiv 2006.04647v1); the entropy is less at the mercy
-    of the smallest eigenvalue.
+    What the features are for expressivity, the gradients are here: a layer learns from as many
+    directions as arrive at it from above, and they become fewer where gradients shatter or meet
+    operations that hand on only some of them. AZ-NAS (arXiv 2403.19232) asks whether gradients
+    keep their size on the way; this asks whether they keep their variety.
     """
-    return float(spectrum_entropy(similarity(observation.input_gradient)))
+    spectra = [spectrum_entropy(covariance(g)) for g in observation.gradients]
+    return float(torch.stack(spectra).sum())

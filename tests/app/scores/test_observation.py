@@ -1,5 +1,7 @@
 """The passes against what autograd says by a longer way."""
 
+from dataclasses import replace
+
 import torch
 from torch.nn import functional as F
 
@@ -18,15 +20,28 @@ def observe(toy: Toy, digits: ImageData, count: int = 12) -> Observation:
     return Observation(toy, supernet, ARCH, Anchors.draw(digits, count, 0, CPU))
 
 
-def test_the_input_gradient_is_that_of_each_images_loss(toy: Toy, digits: ImageData) -> None:
-    observation = observe(toy, digits)
-    anchors, supernet = observation.anchors, observation.supernet
-    images = anchors.images.clone().requires_grad_()
-    losses = F.cross_entropy(supernet(images, ARCH), anchors.labels, reduction="none")
-    (expected,) = torch.autograd.grad(losses.sum(), images)
-    assert observation.input_gradient.shape == (12, 3 * toy.image_size**2)
-    torch.testing.assert_close(observation.input_gradient, expected.flatten(1))
+def test_gradients_are_those_of_the_summed_loss(toy: Toy, digits: ImageData) -> None:
+    """Moving a feature a little changes the loss by the gradient times the move."""
+    single = observe(toy, digits)
+    supernet = single.supernet.double()  # the loss hardly changes
+    anchors = replace(single.anchors, images=single.anchors.images.double())
+    observation = Observation(toy, supernet, ARCH, anchors)
+    assert [g.shape for g in observation.gradients] == [f.shape for f in observation.features]
     assert all(p.grad is None for p in supernet.parameters())
+    generator = torch.Generator().manual_seed(1)
+    move = 1e-4 * torch.randn(observation.features[1].shape, generator=generator).double()
+    tap = [m for m in supernet.modules() if isinstance(m, Tap)][1]
+
+    def loss(sign: float) -> torch.Tensor:
+        handle = tap.register_forward_hook(lambda m, i, output: output + sign * move)
+        with torch.no_grad():
+            logits = supernet(anchors.images, ARCH)
+        handle.remove()
+        return F.cross_entropy(logits, anchors.labels, reduction="sum")
+
+    expected = (loss(1) - loss(-1)) / 2
+    found = (observation.gradients[1] * move).sum()
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-12)
 
 
 def test_features_are_the_taps_outputs(toy: Toy, digits: ImageData) -> None:

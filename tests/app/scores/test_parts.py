@@ -53,12 +53,15 @@ def test_signal_strength_adds_the_logarithms_of_the_deviations() -> None:
     assert SCORES["signal_strength"](by_hand(features=[dead])) == -math.inf
 
 
-def test_gradients_are_diverse_when_images_pull_in_independent_directions() -> None:
-    independent = torch.diag(torch.tensor([1.0, 5.0, 0.1]))
-    diversity = SCORES["gradient_diversity"]
-    assert diversity(by_hand(input_gradient=independent)) == pytest.approx(math.log(3))
-    same = torch.tensor([[1.0, 2.0], [2.0, 4.0], [0.5, 1.0]])
-    assert diversity(by_hand(input_gradient=same)) == pytest.approx(0, abs=1e-6)
+def test_gradients_have_the_entropy_of_their_channels() -> None:
+    three = SIGNS[:, :, None, None]
+    same = SIGNS[:, :1, None, None].expand(-1, 3, -1, -1)
+    entropy = SCORES["gradient_entropy"]
+    assert entropy(by_hand(gradients=[three, same])) == pytest.approx(math.log(3), abs=1e-5)
+    # unlike channels of features, those of gradients count by their size
+    one = three * torch.tensor([1.0, 0, 0])[:, None, None]
+    assert entropy(by_hand(gradients=[one])) == pytest.approx(0, abs=1e-6)
+    assert math.isnan(entropy(by_hand(gradients=[torch.zeros(4, 3, 1, 1)])))
 
 
 def test_batch_certainty_knows_the_noise_of_batch_means() -> None:
