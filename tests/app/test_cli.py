@@ -30,7 +30,7 @@ GOOD = Path(__file__)  # any file that is no study, picture or folder
         (["--trials", "0"], "search.trials = 0"),
         (["--trials", "-5"], "search.trials = -5"),
         (["--trials", "many"], "--trials"),
-        (["--train-steps", "0"], "supernet.steps = 0"),
+        (["--train-steps", "-1"], "supernet.steps = -1"),
         (["--max-flops", "-1"], "search.max_flops"),
         (["--seed", "-1"], "seed = -1"),
         (["--image-size", "0"], "image_size = 0"),

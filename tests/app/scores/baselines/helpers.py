@@ -42,6 +42,6 @@ def observe(name: str, arch: str | None = None) -> Observation:
     generator = torch.Generator().manual_seed(3)
     images = torch.randn(6, 3, 16, 16, generator=generator)
     labels = torch.randint(3, (6,), generator=generator)
-    anchors = Anchors(images, labels, seed=5, companies=torch.arange(6)[None])
+    anchors = Anchors(images, labels, seed=5)
     no_supernet = cast(Supernet, None)  # a baseline must not look at it
     return Observation(space, no_supernet, arch or space.sample(Random(1)), anchors)
