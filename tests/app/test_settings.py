@@ -31,9 +31,9 @@ def test_flops_may_be_written_short(study_file: Path, text: str, expected: float
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("search.trials", 0, "search.trials = 0: input should be greater than or equal to 0"),
+        ("search.trials", 0, "search.trials = 0: input should be greater than 0"),
         ("supernet.steps", -3, "supernet.steps = -3: input should be greater than or equal to 0"),
-        ("search.max_flops", "-1", "search.max_flops = '-1': input should be greater than or equal to 0"),
+        ("search.max_flops", "-1", "search.max_flops = '-1': input should be greater than 0"),
         ("search.max_flops", "many", "search.max_flops = 'many'"),
         ("supernet.learning_rate", "nan", "supernet.learning_rate"),
         ("supernet.batch_size", 1, "supernet.batch_size = 1"),
