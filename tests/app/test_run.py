@@ -3,9 +3,11 @@
 import csv
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -124,11 +126,15 @@ def start(arguments: list[str]) -> "subprocess.Popen[bytes]":
 def wait_for_trials(process: "subprocess.Popen[bytes]", tmp_path: Path, count: int) -> None:
     for _ in range(1200):
         assert process.poll() is None, "ended before it could be stopped"
+        # not through Optuna, which would make the tables at the same time as the process does
+        database = f"file:{tmp_path / 'runs' / 'studies.db'}?mode=ro"
         try:
-            if len(trials(tmp_path)) >= count:
-                return
-        except Exception:  # the database or the study is not there yet
-            pass
+            with closing(sqlite3.connect(database, uri=True)) as connection:
+                (found,) = connection.execute("SELECT count(*) FROM trials").fetchone()
+        except sqlite3.OperationalError:  # the database or its tables are not there yet
+            found = 0
+        if found >= count:
+            return
         time.sleep(0.05)
     pytest.fail("no trials after a minute")
 
@@ -136,11 +142,11 @@ def wait_for_trials(process: "subprocess.Popen[bytes]", tmp_path: Path, count: i
 def test_killed_and_interrupted_searches_lose_and_repeat_nothing(
     arguments: list[str], tmp_path: Path
 ) -> None:
-    arguments = [*arguments, "--trials", "400"]
+    arguments = [*arguments, "--trials", "4000"]  # more than are done before the signal
     kept: list[FrozenTrial] = []
-    for number, signum in ((5, signal.SIGKILL), (15, signal.SIGINT), (25, signal.SIGKILL)):
+    for signum in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
         process = start(arguments)
-        wait_for_trials(process, tmp_path, number)
+        wait_for_trials(process, tmp_path, len(kept) + 5)
         process.send_signal(signum)
         status = process.wait(60)
         assert status == (130 if signum == signal.SIGINT else -signal.SIGKILL)
