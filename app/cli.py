@@ -174,14 +174,22 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     return values
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+def run_command(
+    command: typer.Typer, arguments: list[str] | None = None, name: str | None = None
+) -> int:
+    """Run a command line; bad input is one line and exit status 2."""
     try:
-        status = app(arguments, prog_name="main.py", standalone_mode=False)
+        return command(arguments, prog_name=name, standalone_mode=False) or 0
     except InputError as error:
         return _fail(str(error), 2)
     except typer.TyperException as error:
         return _fail(error.format_message(), 2)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    try:
+        status = run_command(app, arguments, "main.py")
     except (FloatingPointError, OSError) as error:  # a diverged supernet, a full disk
         return _fail(str(error), 1)
     except Exception as error:
@@ -190,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"the database failed: {str(error.__cause__ or error).splitlines()[0]}", 1)
     if status == 130:
         print("Interrupted; the same command goes on from here.", file=sys.stderr)
-    return status or 0
+    return status
 
 
 def _is_database_error(error: Exception) -> bool:

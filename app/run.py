@@ -8,9 +8,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-import spaces
 from app.device import device_name, pick_device
-from app.errors import one_of
 from app.interrupt import stop_between_steps
 from app.progress import progress_bar
 from app.report.front import completed_rows, front_table, pareto_front, write_front
@@ -21,7 +19,15 @@ from app.search.samplers import check_sampler, create_sampler
 from app.search.storage import open_storage
 from app.search.study import discard_study, open_study, with_sampler
 from app.settings import StudySettings
-from app.workbench import Files, Workbench, lock_study, open_data, set_up, study_definition
+from app.workbench import (
+    Files,
+    Workbench,
+    check_space,
+    lock_study,
+    open_data,
+    set_up,
+    study_definition,
+)
 
 out = Console(highlight=False)
 
@@ -29,8 +35,7 @@ out = Console(highlight=False)
 def run(settings: StudySettings, fresh: bool = False) -> None:
     """Run a study, or resume it; every stage that is finished is left as it is."""
     check_sampler(settings.search.sampler)
-    if settings.space not in spaces.names():
-        raise one_of(settings.space, "space", spaces.names())
+    check_space(settings.space)
     device = pick_device(settings.device)
     files = Files(settings.folder)
     with lock_study(files):

@@ -97,6 +97,11 @@ class StudySettings(_Settings):
         return self.runs / self.name
 
     @property
+    def supernet_space_options(self) -> dict[str, Any]:
+        """The options of the space that the supernet is built for."""
+        return {**self.space_options, **self.supernet.space_options}
+
+    @property
     def storage_url(self) -> str:
         """The database that holds the trials: one for all studies unless `storage` says else."""
         return self.storage or database_url(self.runs)

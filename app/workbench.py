@@ -4,11 +4,9 @@ The main job and the rank benchmark both start here: data → supernet → refer
 """
 
 import shutil
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,7 +15,7 @@ from filelock import FileLock, Timeout
 import spaces
 from app import scores
 from app.data import ImageData, load
-from app.errors import InputError
+from app.errors import InputError, one_of
 from app.interrupt import stop_between_steps
 from app.scores.composite import Composite
 from app.scores.observation import Anchors
@@ -94,6 +92,12 @@ class Workbench:
     composite: Composite
 
 
+def check_space(name: str) -> None:
+    """Raises InputError unless there is such a space."""
+    if name not in spaces.names():
+        raise one_of(name, "space", spaces.names())
+
+
 def lock_study(files: Files) -> AbstractContextManager[object]:
     """The lock of a study, held until the end of the `with` block that it is given to.
 
@@ -128,17 +132,14 @@ def open_data(
         cache_dir=files.folder,
         seed=settings.seed,
     )
-    create_space(settings, data, settings.supernet.space_options)  # to refuse it now, not later
-    return data, create_space(settings, data)
+    create_space(settings, data, settings.supernet_space_options)  # to refuse it now, not later
+    return data, create_space(settings, data, settings.space_options)
 
 
-def create_space(
-    settings: StudySettings, data: ImageData, options: Mapping[str, Any] = MappingProxyType({})
-) -> Space:
-    """The study's space, with `options` over its own. Raises InputError for a bad one."""
-    given = {**settings.space_options, **options}
+def create_space(settings: StudySettings, data: ImageData, options: dict[str, Any]) -> Space:
+    """The study's space with these options. Raises InputError for a bad one."""
     try:
-        return spaces.create(settings.space, len(data.classes), data.image_size, given)
+        return spaces.create(settings.space, len(data.classes), data.image_size, options)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from None
 
@@ -158,16 +159,23 @@ def set_up(
     return Workbench(settings, files, device, data, space, training, scorer, reference, composite)
 
 
-def supernet_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
-    """What decides how a supernet comes out."""
+def _basis(settings: StudySettings, data: ImageData) -> dict[str, Any]:
+    """What everything that is measured depends on."""
     return {
         "space": settings.space,
         "dataset fingerprint": data.fingerprint,
         "image_size": data.image_size,
-        "batchnorm": settings.batchnorm,
         "seed": settings.seed,
+    }
+
+
+def supernet_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
+    """What decides how a supernet comes out."""
+    return {
+        **_basis(settings, data),
+        "batchnorm": settings.batchnorm,
         **{f"supernet.{key}": value for key, value in settings.supernet},
-        "supernet.space_options": {**settings.space_options, **settings.supernet.space_options},
+        "supernet.space_options": settings.supernet_space_options,
     }
 
 
@@ -184,11 +192,8 @@ def score_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]
 def baseline_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
     """What decides which baselines an architecture gets: they do not look at the supernet."""
     return {
-        "space": settings.space,
+        **_basis(settings, data),
         "space_options": settings.space_options,
-        "dataset fingerprint": data.fingerprint,
-        "image_size": data.image_size,
-        "seed": settings.seed,
         "score.images": settings.score.images,
         "baseline version": scores.BASELINE_VERSION,
     }
@@ -203,7 +208,7 @@ def _trained_supernet(
     settings: StudySettings, files: Files, device: torch.device, data: ImageData
 ) -> SupernetTraining:
     definition = supernet_definition(settings, data)
-    space = create_space(settings, data, settings.supernet.space_options)
+    space = create_space(settings, data, settings.supernet_space_options)
     training = SupernetTraining(
         space, Placement(settings.batchnorm), data, settings.supernet, settings.seed, device
     )

@@ -29,8 +29,8 @@ from optuna.trial import TrialState
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
+from app.cli import run_command
 from app.device import device_name
-from app.errors import InputError
 from app.progress import progress_bar
 from app.search.samplers import SAMPLERS, check_sampler, create_sampler
 from app.search.study import DIRECTIONS
@@ -111,9 +111,4 @@ def _shown(values: tuple[float, ...]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(app(standalone_mode=False))
-    except (InputError, typer.TyperException) as error:
-        text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"error: {text}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_command(app))

@@ -19,13 +19,12 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
-from app.cli import Device, Seed, TrainSteps
+from app.cli import Device, Seed, TrainSteps, run_command
 from app.errors import InputError, one_of
 from app.files import write_json, write_text
-from app.rank.choice import COMPOSITE, choose_scores
+from app.rank.choice import choose_scores
 from app.rank.job import rank
 from app.rank.table import read_table
-from app.scores import PARTS
 from app.settings import StudySettings, load_settings
 
 
@@ -120,8 +119,7 @@ def markdown_text(summary: dict[str, Any], scores: list[str]) -> str:
     columns = ("τ", "τ within FLOPs", "mean regret", "s/arch")
     header = ["score", *(f"{space}: {column}" for space in spaces for column in columns)]
     lines = [_row(header), _row(["---", *["---:"] * (len(header) - 1)])]
-    order = dict.fromkeys([COMPOSITE, *PARTS, *choose_scores(None, True)])
-    for score in (name for name in order if name in scores):
+    for score in (name for name in choose_scores(None, True) if name in scores):
         cells = (_cells(result["scores"][score]) for result in spaces.values())
         lines.append(_row([score, *(cell for four in cells for cell in four)]))
     lines.append("")
@@ -146,9 +144,4 @@ def _row(cells: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(app(standalone_mode=False))
-    except (InputError, typer.TyperException) as error:
-        text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"error: {text}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_command(app))

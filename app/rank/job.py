@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import spaces
 from app.device import pick_device
-from app.errors import one_of
 from app.interrupt import stop_between_steps
 from app.progress import progress_bar
 from app.rank.choice import choose_scores
@@ -18,6 +16,7 @@ from app.settings import StudySettings
 from app.workbench import (
     Files,
     baseline_definition,
+    check_space,
     lock_study,
     open_data,
     score_definition,
@@ -49,8 +48,7 @@ def rank(
         InputError: Anything given is wrong; the table is checked before any training.
     """
     chosen = choose_scores(scores, baselines)
-    if settings.space not in spaces.names():
-        raise one_of(settings.space, "space", spaces.names())
+    check_space(settings.space)
     table = read_table(table_path, column)
     device = pick_device(settings.device)
     files = Files(settings.folder)

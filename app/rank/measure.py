@@ -1,6 +1,5 @@
 """Measures scores of architectures, each at its own time, as far as they are not known."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -10,7 +9,7 @@ from app.rank.choice import measured_parts
 from app.rank.store import Store
 from app.scores import BASELINES, SCORES
 from app.scores.observation import Observation
-from app.scores.scorer import Scores
+from app.scores.scorer import Scores, finite
 from app.workbench import Workbench
 
 Measurement = Callable[[str], Scores]
@@ -69,7 +68,6 @@ def _baseline(bench: Workbench, name: str) -> Measurement:
 
     def measurement(arch: str) -> Scores:
         observation = Observation(scorer.space, scorer.supernet, arch, scorer.anchors)
-        value = BASELINES[name](observation)
-        return {name: value if math.isfinite(value) else None}
+        return {name: finite(BASELINES[name](observation))}
 
     return measurement

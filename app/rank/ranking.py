@@ -14,10 +14,10 @@ from app.rank.statistics import (
     flops_groups,
     kendall,
     kendall_within,
-    ranks,
     regrets,
     spearman,
 )
+from app.scores.ranks import ranks
 
 
 @dataclass(frozen=True)

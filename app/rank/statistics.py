@@ -1,6 +1,7 @@
 """How well a score orders architectures by their trained accuracy.
 
-All of it depends on the order of the scores alone, so scores come as ranks (`ranks`). A
+All of it depends on the order of the scores alone, so scores come as ranks
+(`app.scores.ranks`). A
 statistic that is undefined, as any correlation with a constant, is NaN.
 """
 
@@ -14,16 +15,6 @@ Array = NDArray[np.float64]
 
 BUDGETS = 40
 LOW_BUDGETS = BUDGETS // 3
-
-
-def ranks(values: Sequence[float | None]) -> Array:
-    """Ranks from 1 up of n scores; equal ones share their mean rank.
-
-    A score that is missing or not finite ranks below all that are: a search would not take it.
-    """
-    scores = np.array([np.nan if value is None else value for value in values], dtype=float)
-    scores[~np.isfinite(scores)] = -np.inf
-    return np.asarray(rankdata(scores))
 
 
 def kendall(x: Array, y: Array) -> float:

@@ -7,11 +7,10 @@ not at covariance, so that it does not matter which channels training has made l
 """
 
 import torch
-from torch import Tensor
 
 from app.scores import register
 from app.scores.observation import Observation
-from app.scores.spectrum import correlation, log_volume, spectrum_entropy
+from app.scores.spectrum import entropy, log_volume
 
 
 @register("channel_entropy")
@@ -20,7 +19,7 @@ def channel_entropy(observation: Observation) -> float:
 
     AZ-NAS (arXiv 2403.19232) takes the entropy of their covariance, in a network of its own.
     """
-    return float(torch.stack([spectrum_entropy(c) for c in _correlations(observation)]).sum())
+    return float(torch.stack([entropy(s) for s in observation.channel_spectra]).sum())
 
 
 @register("channel_volume")
@@ -30,9 +29,4 @@ def channel_volume(observation: Observation) -> float:
     Where the entropy hardly notices a few dependent channels, this does (as MeCo's smallest
     eigenvalue, NeurIPS 2023, does in each layer).
     """
-    return float(torch.stack([log_volume(c) for c in _correlations(observation)]).sum())
-
-
-def _correlations(observation: Observation) -> list[Tensor]:
-    """C×C, over images and positions, for each tap's N×C×H×W features."""
-    return [correlation(f.movedim(1, 0).flatten(1)) for f in observation.features]
+    return float(torch.stack([log_volume(s) for s in observation.channel_spectra]).sum())

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from app.data import ImageData
 from app.errors import InputError
+from app.scores.spectrum import correlation, eigenvalues
 from spaces import Space, Supernet, Tap
 
 FEWEST_IMAGES = 8
@@ -109,6 +110,11 @@ class Observation:
         loss = F.cross_entropy(logits, self.anchors.labels, reduction="sum")
         gradients = torch.autograd.grad(loss, features, allow_unused=True, materialize_grads=True)
         return Pass([f.detach() for f in features], list(gradients), logits.detach())
+
+    @cached_property
+    def channel_spectra(self) -> list[Tensor]:
+        """Eigenvalues of the channels' correlation over images and positions: C for each tap."""
+        return [eigenvalues(correlation(f.movedim(1, 0).flatten(1))) for f in self.features]
 
     def fresh_network(self) -> nn.Module:
         """The stand-alone network at random initialisation, the same at each call.

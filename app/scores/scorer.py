@@ -27,7 +27,7 @@ class Scorer:
         observation = Observation(self.space, self.supernet, arch, self.anchors)
         if is_degenerate(observation):
             return dict.fromkeys(SCORES)
-        return {name: _finite(score(observation)) for name, score in SCORES.items()}
+        return {name: finite(score(observation)) for name, score in SCORES.items()}
 
 
 def is_degenerate(observation: Observation) -> bool:
@@ -36,5 +36,6 @@ def is_degenerate(observation: Observation) -> bool:
     return not bool(logits.isfinite().all() and (logits != logits[0]).any())
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value, or None for one that is infinite or no number."""
     return value if math.isfinite(value) else None

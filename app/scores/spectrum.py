@@ -22,24 +22,28 @@ def eigenvalues(gram: Tensor) -> Tensor:
     return values / values.mean()
 
 
-def spectrum_entropy(gram: Tensor) -> Tensor:
-    """Entropy (nats) of the normalised eigenvalues of a symmetric positive n×n matrix.
+def entropy(values: Tensor) -> Tensor:
+    """Entropy (nats) of n `eigenvalues`.
 
-    It is ln k for k equal eigenvalues, the logarithm of the effective rank (Roy and Vetterli,
-    EUSIPCO 2007).
+    It is ln k for k equal ones and no others, the logarithm of the effective rank (Roy and
+    Vetterli, EUSIPCO 2007).
     """
-    values = eigenvalues(gram)
-    entropy: Tensor = torch.special.entr(values / len(values)).sum()
-    return entropy
+    nats: Tensor = torch.special.entr(values / len(values)).sum()
+    return nats
 
 
-def log_volume(gram: Tensor) -> Tensor:
-    """Mean logarithm of the eigenvalues: 0 if all are equal, down to ln LEAST.
+def spectrum_entropy(gram: Tensor) -> Tensor:
+    """The entropy of the eigenvalues of a symmetric positive n×n matrix."""
+    return entropy(eigenvalues(gram))
+
+
+def log_volume(values: Tensor) -> Tensor:
+    """Mean logarithm of `eigenvalues`: 0 if all are equal, down to ln LEAST.
 
     For a correlation matrix it is the log-determinant by direction, that is the volume which
     its vectors span.
     """
-    return eigenvalues(gram).clamp_min(LEAST).log().mean()
+    return values.clamp_min(LEAST).log().mean()
 
 
 def covariance(features: Tensor) -> Tensor:

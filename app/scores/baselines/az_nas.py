@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from app.scores import register
-from app.scores.baselines.networks import fan_in, gaussian_images, redraw, watch
+from app.scores.baselines.networks import fan_in, gaussian_images, redraw
 from app.scores.observation import Observation
 from app.scores.spectrum import covariance, spectrum_entropy
 from spaces import Tap
@@ -51,11 +51,15 @@ def tap_features(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list
     """N×C×H×W output of each tap, and whether it ends a searched layer or cell."""
     features: list[Tensor] = []
     searched: list[bool] = []
-    for tap in network.modules():
-        if isinstance(tap, Tap):
-            tap.register_forward_hook(lambda module, *_: searched.append(module.searched))
-    with watch(network, Tap, lambda _, output: features.append(output)):
-        network(images)
+
+    def see(tap: Tap, inputs: tuple[Tensor], output: Tensor) -> None:
+        features.append(output)
+        searched.append(tap.searched)
+
+    for module in network.modules():
+        if isinstance(module, Tap):
+            module.register_forward_hook(see)
+    network(images)
     return features, searched
 
 

@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from app.scores import register
-from app.scores.baselines.networks import gradients, weights
+from app.scores.baselines.networks import loss_gradients
 from app.scores.observation import Observation
 
 
@@ -18,6 +17,5 @@ def grad_norm(observation: Observation) -> float:
 
 def gradient_norm(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Σ over weight tensors W of ‖∂L/∂W‖₂, with L the mean cross-entropy of the batch."""
-    loss = F.cross_entropy(network(images), labels)
-    norms = [g.norm() for g in gradients(loss, weights(network))]
+    norms = [g.norm() for _, g in loss_gradients(network, images, labels)]
     return float(torch.stack(norms).sum())

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 @contextmanager
@@ -35,6 +36,15 @@ def weights(network: nn.Module) -> list[Tensor]:
 def gradients(value: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     """∂ value / ∂ inputs; zeros for what the value does not depend on."""
     return torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True)
+
+
+def loss_gradients(
+    network: nn.Module, images: Tensor, labels: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Each weight, and the gradient at it of the mean cross-entropy of the batch."""
+    loss = F.cross_entropy(network(images), labels)
+    chosen = weights(network)
+    return list(zip(chosen, gradients(loss, chosen), strict=True))
 
 
 def redraw(network: nn.Module, std: Callable[[Tensor], float], seed: int) -> nn.Module:

@@ -1,10 +1,10 @@
 """Scores that exist only in a population: sums of the ranks of other scores."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from app.scores.ranks import ranks
 
 RANK_SUMS: dict[str, tuple[str, ...]] = {
     "te_nas": ("te_nas_ntk", "te_nas_regions"),
@@ -30,11 +30,3 @@ def combine(columns: Mapping[str, Sequence[float | None]]) -> dict[str, list[flo
             terms = np.log(table / table.shape[1]) if name in LOGARITHMIC else table
             sums[name] = [float(total) for total in terms.sum(0)]
     return sums
-
-
-def ranks(column: Sequence[float | None]) -> NDArray[np.float64]:
-    """Ascending ranks from 1, of floats or None."""
-    values = [v if v is not None and math.isfinite(v) else -math.inf for v in column]
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    means: NDArray[np.float64] = np.cumsum(sizes) - (sizes - 1) / 2
-    return means[group]

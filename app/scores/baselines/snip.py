@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from app.scores import register
-from app.scores.baselines.networks import gradients, weights
+from app.scores.baselines.networks import loss_gradients
 from app.scores.observation import Observation
 
 
@@ -18,7 +17,5 @@ def snip(observation: Observation) -> float:
 
 def connection_sensitivity(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Σ over weights w of |w · ∂L/∂w|: to first order, what removing each changes of the loss L."""
-    loss = F.cross_entropy(network(images), labels)
-    chosen = weights(network)
-    pairs = zip(chosen, gradients(loss, chosen), strict=True)
+    pairs = loss_gradients(network, images, labels)
     return float(torch.stack([(w.detach() * g).abs().sum() for w, g in pairs]).sum())

@@ -9,10 +9,10 @@ from app.rank.statistics import (
     kendall,
     kendall_within,
     mean_of_defined,
-    ranks,
     regrets,
     spearman,
 )
+from app.scores.ranks import ranks
 
 
 def test_scores_that_are_not_finite_rank_lowest_and_tied() -> None:

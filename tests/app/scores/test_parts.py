@@ -1,15 +1,15 @@
 """Each own score against a closed form on features, gradients and answers made by hand."""
 
 import math
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Sequence
 
 import pytest
 import torch
+from torch import Tensor
 
 from app.data import ImageData
 from app.scores import MEASURES, SCORES
-from app.scores.observation import Anchors, Observation
+from app.scores.observation import Anchors, Observation, Pass
 from app.scores.scorer import Scorer
 from app.scores.uncertainty import share_between_images
 from spaces import Placement
@@ -18,9 +18,16 @@ from tests.toy import Toy
 CPU = torch.device("cpu")
 
 
-def by_hand(**results: Any) -> Observation:
-    """An observation whose passes gave these results."""
-    return cast(Observation, SimpleNamespace(**results))
+def by_hand(
+    features: Sequence[Tensor] = (),
+    gradients: Sequence[Tensor] = (),
+    scales: Sequence[Tensor] = (),
+) -> Observation:
+    """An observation whose pass gave these results."""
+    observation = Observation.__new__(Observation)
+    passed = Pass(list(features), list(gradients), logits=torch.empty(0))
+    vars(observation).update(passed=passed, scales=list(scales))
+    return observation
 
 
 SIGNS = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from app.scores.baselines import RANK_SUMS, combine
-from app.scores.baselines.rank_sums import ranks
+from app.scores.ranks import ranks
 
 
 def test_equal_values_share_their_mean_rank_and_what_is_not_finite_is_worst() -> None:
