@@ -84,15 +84,17 @@ def rank_all(
     """Rank every score on every space and print one table of all."""
     chosen = choose_scores(scores, not no_baselines)
     given = {"supernet.steps": train_steps, "seed": seed, "device": device}
-    options = EVERYWHERE | {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
     names = list(dict.fromkeys(name.strip() for name in spaces.split(",")))
+    options: dict[str, dict[str, Any]] = {}
     studies: dict[str, StudySettings] = {}
     for name in names:  # all are checked now, not after hours of work on the first
         if name not in BENCHMARKS:
             raise one_of(name, "space", list(BENCHMARKS))
         read_table(tables / f"{name}-dev.csv", BENCHMARKS[name].column)
         place = {"dataset": dataset, "runs": runs}
-        studies[name] = load_settings(name, options | BENCHMARKS[name].options | place)
+        options[name] = EVERYWHERE | BENCHMARKS[name].options | given
+        studies[name] = load_settings(name, options[name] | place)
 
     results: dict[str, Any] = {}
     for name, settings in studies.items():
@@ -100,7 +102,7 @@ def rank_all(
         found = settings.folder / "rank.json"
         rank(settings, table, benchmark.column, sample, scores, not no_baselines, found)
         results[name] = json.loads(found.read_text(encoding="utf-8"))
-        results[name]["options"] = options | benchmark.options
+        results[name]["options"] = options[name]
     summary = {"torch": torch.__version__, "date": date.today().isoformat(), "spaces": results}
     text = markdown_text(summary, chosen)
     print(f"\n{text}", end="")
