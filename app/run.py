@@ -9,6 +9,7 @@ from rich.console import Console
 from sqlalchemy.engine import make_url
 
 from app.device import device_name, pick_device
+from app.files import write_json
 from app.interrupt import stop_between_steps
 from app.progress import progress_bar
 from app.report.front import completed_rows, front_table, pareto_front, write_front
@@ -46,6 +47,7 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
             files.discard()
         definition = study_definition(settings, data)
         study = open_study(storage, settings.name, definition)
+        write_json(files.settings, settings.model_dump(mode="json"))
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
             f"({len(data.train.labels)} training images, {len(data.classes)} classes, "

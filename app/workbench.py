@@ -22,7 +22,7 @@ from app.scores.observation import Anchors
 from app.scores.reference import Reference, score_reference
 from app.scores.scorer import Scorer
 from app.search.study import check_definition
-from app.settings import StudySettings
+from app.settings import SAVED, StudySettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, train_supernet
 from spaces import Placement, Space
@@ -58,6 +58,21 @@ class Files:
     def report(self) -> Path:
         """The report."""
         return self.folder / "report.md"
+
+    @property
+    def settings(self) -> Path:
+        """What the study was last run with, for the commands that go on from it."""
+        return self.folder / SAVED
+
+    @property
+    def retrained(self) -> Path:
+        """The folder of the networks that were trained from scratch."""
+        return self.folder / "retrained"
+
+    @property
+    def comparison(self) -> Path:
+        """The networks of the last `retrain` as a table."""
+        return self.retrained / "comparison.csv"
 
     @property
     def rank(self) -> Path:
