@@ -203,6 +203,33 @@ def retrain(
 
 
 @app.command()
+def export(
+    study: KnownStudy,
+    out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
+    trial: Trials = None,
+    arch: Archs = None,
+    pick: Picks = None,
+    runs: Runs = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    storage: Storage = None,
+    study_name: StudyName = None,
+    set_: Assignments = None,
+) -> None:
+    """Write a found network as ONNX or for torch.export, with its weights and a description."""
+    from app.export.job import export as export_network
+
+    options = {
+        "runs": runs,
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "storage": storage,
+        "name": study_name,
+    }
+    export_network(_known(study, options, set_), _selection(trial, arch, pick), out)
+
+
+@app.command()
 def studies(runs: Runs = None, storage: Storage = None) -> None:
     """The presets, and how far each has come."""
     from app.listing import print_studies

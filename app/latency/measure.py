@@ -29,7 +29,11 @@ def threads(count: int) -> Iterator[None]:
 
 
 def measure_latency(
-    network: nn.Module, input_shape: tuple[int, ...], device: torch.device, cpu_threads: int = 1
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    device: torch.device,
+    cpu_threads: int = 1,
+    least_seconds: float = LEAST_SECONDS,
 ) -> float:
     """Median milliseconds of a forward pass on an input of `input_shape`, such as (1, 3, 32, 32).
 
@@ -43,7 +47,7 @@ def measure_latency(
     with threads(cpu_threads), torch.inference_mode():
         for _ in range(WARM_UP):
             network(images)
-        while len(seconds) < REPEATS or sum(seconds) < LEAST_SECONDS:
+        while len(seconds) < REPEATS or sum(seconds) < least_seconds:
             _wait(device)
             start = time.perf_counter()
             network(images)
