@@ -244,7 +244,7 @@ def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
 ) -> None:
     """Serve optuna-dashboard on the database."""
-    from app.dashboard import serve
+    from app.dashboard.serve import serve
 
     serve(runs or Path("runs"), storage, port)
 

@@ -103,6 +103,11 @@ class StudySettings(_Settings):
         return value
 
     @property
+    def dataset_name(self) -> str:
+        """The data set's name, or that of its folder."""
+        return Path(self.dataset).name
+
+    @property
     def folder(self) -> Path:
         """Where everything of the study lies, except its trials."""
         return self.runs / self.name

@@ -60,6 +60,11 @@ class Files:
         return self.folder / "report.md"
 
     @property
+    def page(self) -> Path:
+        """The report as a page."""
+        return self.folder / "report.html"
+
+    @property
     def settings(self) -> Path:
         """What the study was last run with, for the commands that go on from it."""
         return self.folder / SAVED
@@ -84,9 +89,14 @@ class Files:
         """Held by the process that works on the study."""
         return self.folder / "lock"
 
+    @property
+    def reports(self) -> tuple[Path, ...]:
+        """What the end of a run writes."""
+        return self.front, self.picture, self.report, self.page
+
     def discard(self) -> None:
-        """Delete what a run has made."""
-        for path in (self.supernet, self.reference, self.front, self.picture, self.report):
+        """Delete what a run has made; networks that were retrained have cost too much, and stay."""
+        for path in (self.supernet, self.reference, *self.reports):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.rank, ignore_errors=True)
 

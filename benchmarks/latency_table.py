@@ -8,12 +8,16 @@ random architectures of a space. Close other programs: noise counts as disagreem
 
 import argparse
 import platform
+import sys
 import time
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import torch
 from scipy.stats import kendalltau, spearmanr
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
 import spaces
 from app.device import device_name, pick_device

@@ -6,12 +6,15 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from app.dashboard import publish
 from app.data import ImageData
 from app.device import device_name, pick_device
 from app.errors import InputError
 from app.interrupt import stop_between_steps
 from app.latency import measure_latency
 from app.report.front import completed_rows
+from app.report.material import Material
+from app.report.writing import write_reports
 from app.retrain.baselines import baseline_cost, build_baseline
 from app.retrain.candidate import Candidate, train_candidate, training_folder
 from app.retrain.choice import Chosen, Selection, choose
@@ -48,7 +51,8 @@ def retrain(
     with lock_study(Files(files.retrained)):
         storage = open_storage(settings.storage_url)
         data, space = open_data(settings, files, device)
-        study = find_study(storage, settings.name, study_definition(settings, data))
+        definition = study_definition(settings, data)
+        study = find_study(storage, settings.name, definition)
         chosen = choose(space, completed_rows(study) if study else [], selection)
         maker = CandidateMaker(settings, data, space, recipe)
         candidates = [maker.of_space(one) for one in chosen]
@@ -72,6 +76,11 @@ def retrain(
         latencies = [measure_latency(c.build(), shape, device) for c in candidates]
         compared = list(zip(candidates, results, latencies, strict=True))
         write_comparison(files.comparison, compared)
+        if study is not None and files.reference.exists():
+            name = device_name(device)
+            material = Material.gather(settings, files, study, definition, space, name)
+            write_reports(files, material)
+            publish(study, material)
     out.print(comparison_table(compared))
     out.print(
         "epoch: the best by validation accuracy, the only one that was tested, of all; "
@@ -79,6 +88,8 @@ def retrain(
         soft_wrap=True,
     )
     out.print(f"{'table':<10}{files.comparison}", soft_wrap=True, markup=False)
+    if files.page.exists():
+        out.print(f"{'report':<10}{files.page}", soft_wrap=True, markup=False)
     for candidate in candidates:
         out.print(f"{'weights':<10}{candidate.folder / 'best.pt'}", soft_wrap=True, markup=False)
 
