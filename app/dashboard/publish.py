@@ -40,9 +40,13 @@ class Notes:
         self.storage, self.study_id = study._storage, study._study_id
         self.attributes = self.storage.get_study_system_attrs(self.study_id)
 
+    def read(self, trial_id: int | None) -> str:
+        """The note of a trial, or of the study; empty if there is none."""
+        return str(get_note_from_system_attrs(self.attributes, trial_id)["body"])
+
     def write(self, trial_id: int | None, text: str) -> None:
         """Write the note of a trial, or of the study, unless it is so already or a user's own."""
-        old = get_note_from_system_attrs(self.attributes, trial_id)["body"]
+        old = self.read(trial_id)
         body = f"{text}\n\n{MARK}"
         if body != old and (not old or MARK in old):
             number = self.attributes.get(note_ver_key(trial_id), 0) + 1
