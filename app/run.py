@@ -7,6 +7,7 @@ from rich.console import Console
 from sqlalchemy.engine import make_url
 
 from app.dashboard import publish
+from app.dashboard.artifacts import discard_artifacts
 from app.device import device_name, pick_device
 from app.files import write_json
 from app.interrupt import stop_between_steps
@@ -42,6 +43,7 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
         storage = open_storage(settings.storage_url)
         data, space = open_data(settings, files, device)
         if fresh:  # not before the input is known to be good
+            discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
             files.discard()
         definition = study_definition(settings, data)

@@ -3,11 +3,17 @@
 import io
 import json
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.storages import BaseStorage
 from optuna.study import Study
+
+PREFIX = "dashboard:artifacts:"
 
 
 def artifact_store(runs: Path) -> FileSystemArtifactStore:
@@ -15,6 +21,18 @@ def artifact_store(runs: Path) -> FileSystemArtifactStore:
     folder = runs / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     return FileSystemArtifactStore(folder)
+
+
+def discard_artifacts(storage: BaseStorage, name: str, runs: Path) -> None:
+    """Delete the files of the study `name`, if it exists; before the study itself is deleted."""
+    if name not in optuna.get_all_study_names(storage):
+        return
+    store = artifact_store(runs)
+    study = optuna.load_study(study_name=name, storage=storage)
+    for key in storage.get_study_system_attrs(study._study_id):
+        if key.startswith(PREFIX):
+            with suppress(ArtifactNotFound):
+                store.remove(key.rpartition(":")[2])
 
 
 class Attachments:
@@ -39,15 +57,14 @@ class Attachments:
         self.store.write(key, io.BytesIO(content.encode()))
         about = {"artifact_id": key, "filename": name, "mimetype": mimetype, "encoding": None}
         self.study._storage.set_study_system_attr(
-            self.study._study_id, f"dashboard:artifacts:{trial_id}:{key}", json.dumps(about)
+            self.study._study_id, f"{PREFIX}{trial_id}:{key}", json.dumps(about)
         )
         self._names.add((str(trial_id), name))
 
 
 def _trial_and_name(key: str, value: Any) -> tuple[str, str]:
     """Whose file an attribute of the study describes, and its name; two empty strings if none."""
-    parts = key.split(":")
-    if parts[:2] != ["dashboard", "artifacts"] or len(parts) != 4 or not isinstance(value, str):
+    if not key.startswith(PREFIX):
         return "", ""
     about = json.loads(value) or {}  # what was deleted in the dashboard is null
-    return parts[2], about.get("filename", "")
+    return key.removeprefix(PREFIX).partition(":")[0], about.get("filename", "")

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -61,6 +62,7 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
     step = max(1, len(data.test) // CHECKED_IMAGES)
     images = data.normalise(data.test.pixels[::step][:CHECKED_IMAGES]).contiguous()
     for place in places:
+        _make_folder(place.parent)
         WRITERS[place.suffix](weighted.network, images, place)
         _print_place("model", place)
     for stem in dict.fromkeys(place.with_suffix("") for place in places):
@@ -145,6 +147,15 @@ def _say(weighted: Weighted, settings: StudySettings, chosen: Chosen) -> None:
     out.print(
         f"{text}. Test accuracy {100 * weighted.test_accuracy:.2f} %.", soft_wrap=True, markup=False
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"--out: cannot write to '{folder}' ({error.strerror})") from None
 
 
 def _write(content: bytes, file: IO[bytes]) -> None:

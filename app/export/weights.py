@@ -10,9 +10,10 @@ from app.data import ImageData
 from app.retrain.candidate import load_best
 from app.retrain.result import Result, best_of, read_results
 from app.retrain.training import accuracy
+from app.search.study import check_definition
 from app.settings import StudySettings
 from app.supernet.checkpoint import load_checkpoint
-from app.workbench import Files, create_space
+from app.workbench import Files, create_space, study_definition, supernet_definition
 from spaces import Cost, Placement, Space
 
 CALIBRATION = 2000
@@ -37,8 +38,9 @@ def weighted_network(
 
     Of several trainings the one with the highest validation accuracy is taken.
     """
-    result = best_of(read_results(files.retrained), arch)
-    if result is not None and result.fingerprint == data.fingerprint:
+    results = read_results(files.retrained, study_definition(settings, data))
+    result = best_of(results, arch)
+    if result is not None:
         network = space.network(arch)
         network.load_state_dict(load_best(result.folder))
         cost = Cost(result.flops, result.params)
@@ -59,7 +61,10 @@ def _from_supernet(
     """The sub-network of the supernet, its BatchNorm given statistics of training images."""
     placement = Placement(settings.batchnorm)
     supernet = space.supernet(placement)
-    supernet.load_state_dict(load_checkpoint(files.supernet)["supernet"])
+    state = load_checkpoint(files.supernet)
+    definition = supernet_definition(settings, data)
+    check_definition(state["definition"], definition, f"the supernet '{files.supernet}'")
+    supernet.load_state_dict(state["supernet"])
     network = space.network(arch, placement)
     network.load_state_dict(supernet.state_of(arch))
     pixels = data.train.pixels

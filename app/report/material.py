@@ -58,7 +58,7 @@ class Material:
             supernet["losses"],
             rows,
             pareto_front(rows),
-            read_results(files.retrained),
+            read_results(files.retrained, definition),
         )
 
     def retrained(self, row: Row) -> Result | None:

@@ -97,7 +97,7 @@ def train_candidate(
         seed=seed,
         recipe=recipe.model_dump(),
         history=training.history,
-        fingerprint=data.fingerprint,
+        definition=candidate.definition,
         folder=candidate.folder,
     )
     result.save()

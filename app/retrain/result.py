@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ class Result:
     seed: int
     recipe: dict[str, Any]
     history: list[dict[str, float]]
-    fingerprint: str
-    """Of the data set."""
+    definition: dict[str, Any]
+    """What decided how it came out: network, space, data, seed, recipe."""
     folder: Path
     """Where `best.pt` and `last.pt` lie."""
 
@@ -42,6 +43,12 @@ class Result:
     def standard_error(self) -> float:
         """Of the test accuracy, from the number of test images alone."""
         return math.sqrt(self.test_accuracy * (1 - self.test_accuracy) / self.test_images)
+
+    def fits(self, study: Mapping[str, Any]) -> bool:
+        """Whether it was trained on the data, and in the space, that define this study."""
+        keys = ["dataset fingerprint", "image_size"]
+        keys += [] if self.is_baseline else ["space", "space_options"]
+        return all(self.definition.get(key) == study.get(key) for key in keys)
 
     def save(self) -> None:
         """Write `result.json` into the folder."""
@@ -64,10 +71,13 @@ def read_result(folder: Path) -> Result | None:
         raise InputError(f"'{path}' is damaged or of another version: move it away") from None
 
 
-def read_results(folder: Path) -> list[Result]:
-    """All finished trainings below `folder`, those of the highest validation accuracy first."""
+def read_results(folder: Path, study: Mapping[str, Any]) -> list[Result]:
+    """The finished trainings below `folder` that fit what defines the study.
+
+    Those of the highest validation accuracy come first.
+    """
     results = [read_result(path.parent) for path in sorted(folder.glob("*/result.json"))]
-    found = [result for result in results if result is not None]
+    found = [result for result in results if result is not None and result.fits(study)]
     return sorted(found, key=lambda result: -result.validation_accuracy)
 
 

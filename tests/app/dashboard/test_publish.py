@@ -67,6 +67,13 @@ def test_retraining_is_noted_on_the_trial(command: list[str], tmp_path: Path) ->
     assert "Trained from scratch" in get_note(stored(runs))
 
 
+def test_a_fresh_start_deletes_the_drawings(command: list[str], tmp_path: Path) -> None:
+    store = tmp_path / "runs" / "artifacts"
+    before = set(store.iterdir())
+    assert main([*command, "--fresh"]) == 0
+    assert before and not before & set(store.iterdir())
+
+
 def test_a_lost_store_is_no_error(command: list[str], tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "runs" / "artifacts")
     assert main(command) == 0

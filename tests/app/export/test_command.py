@@ -84,6 +84,7 @@ def test_without_retraining_it_is_the_supernets_and_says_so(
         (["--out=model.onnx"], "0 networks are given"),
         (["--trial=0", "--arch=conv3-conv3-conv3", "--arch=conv1-conv1-conv3"], "networks"),
         (["--arch=conv9"], "--arch: 'conv9'"),
+        (["--trial=0", "--out=/proc/nosuch/model.onnx"], "cannot write to '/proc/nosuch'"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -27,7 +27,7 @@ def result(network: str, accuracy: float, is_baseline: bool = False) -> Result:
     recipe = Recipe(epochs=2, learning_rate=0.2, trivial_augment=True).model_dump()
     history = [{"epoch": i, "loss": 1.0, "validation_accuracy": 0.5 * i} for i in (1, 2)]
     figures = (accuracy, 0.7, 100, 10, 2, 2, 12_000_000, 9_000, 61.0)
-    return Result(network, is_baseline, *figures, "cpu", 0, recipe, history, "f", Path("folder"))
+    return Result(network, is_baseline, *figures, "cpu", 0, recipe, history, {}, Path("folder"))
 
 
 @pytest.fixture

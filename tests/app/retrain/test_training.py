@@ -136,7 +136,8 @@ def test_a_small_network_learns_and_its_best_epoch_is_tested(
         scores = network(digits.normalise(digits.test.pixels))
     by_hand = (scores.argmax(1) == digits.test.labels).double().mean().item()
     assert right == pytest.approx(by_hand)
-    assert read_results(tmp_path) == [result]
+    assert read_results(tmp_path, {}) == [result]
+    assert read_results(tmp_path, {"image_size": 64}) == []
 
 
 def test_a_finished_training_is_read_and_not_repeated(digits: ImageData, tmp_path: Path) -> None:
@@ -162,5 +163,5 @@ def test_a_diverged_training_says_so(digits: ImageData, tmp_path: Path) -> None:
 
 
 def test_the_standard_error_is_the_binomials() -> None:
-    result = Result("n", False, 0.9, 0.9, 100, 9, 1, 1, 1, 1, 1.0, "cpu", 0, {}, [], "f", Path("x"))
+    result = Result("n", False, 0.9, 0.9, 100, 9, 1, 1, 1, 1, 1.0, "cpu", 0, {}, [], {}, Path("x"))
     assert result.standard_error == pytest.approx(0.03)
