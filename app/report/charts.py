@@ -107,7 +107,7 @@ def hypervolume_chart(material: Material) -> go.Figure:
 def loss_chart(material: Material) -> go.Figure:
     """The losses, and their mean over a tenth of all."""
     steps, losses = zip(*material.losses, strict=True)
-    width = max(1, len(losses) // 10)
+    width = max(3, len(losses) // 10)
     smooth = [
         sum(losses[max(0, i + 1 - width) : i + 1]) / min(i + 1, width) for i in range(len(losses))
     ]
