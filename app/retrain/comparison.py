@@ -26,9 +26,12 @@ def comparison_table(compared: Compared) -> Table:
     table = Table(title="Trained from scratch on the same terms", title_justify="left")
     table.box, table.pad_edge = box.SIMPLE_HEAD, False
     table.add_column("network", overflow="fold", min_width=14)
-    for column in ("test %", "valid. %", "epoch", "MFLOPs", "M params", "ms", "score"):
+    scored = any(candidate.score is not None for candidate, _, _ in compared)
+    columns = ("test %", "valid. %", "epoch", "MFLOPs", "M params", "ms")
+    for column in (*columns, "score") if scored else columns:
         table.add_column(column, justify="right", no_wrap=True)
     for candidate, result, milliseconds in _sorted(compared):
+        score = [] if candidate.score is None else [f"{candidate.score:.2f}"]
         table.add_row(
             candidate.label,
             f"{100 * result.test_accuracy:.2f} ± {100 * result.standard_error:.2f}",
@@ -37,7 +40,7 @@ def comparison_table(compared: Compared) -> Table:
             f"{result.flops / 1e6:.1f}",
             f"{result.params / 1e6:.2f}",
             f"{milliseconds:.2f}",
-            "" if candidate.score is None else f"{candidate.score:.2f}",
+            *score,
         )
     return table
 
