@@ -24,10 +24,10 @@ COLUMNS = (
 def comparison_table(compared: Compared) -> Table:
     """For a terminal, best first; ± is the standard error from the number of test images."""
     table = Table(title="Trained from scratch on the same terms", title_justify="left")
-    table.box, table.pad_edge = box.SIMPLE_HEAD, False
+    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
     table.add_column("network", overflow="fold", min_width=14)
     scored = any(candidate.score is not None for candidate, _, _ in compared)
-    columns = ("test %", "valid. %", "epoch", "MFLOPs", "M params", "ms")
+    columns = ("test %", "val. %", "epoch", "MFLOPs", "M params", "ms")
     for column in (*columns, "score") if scored else columns:
         table.add_column(column, justify="right", no_wrap=True)
     for candidate, result, milliseconds in _sorted(compared):
