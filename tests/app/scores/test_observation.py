@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from app.data import ImageData
 from app.scores.observation import Anchors, Observation
+from app.scores.recorder import Recorder
 from spaces import Placement, Tap
 from tests.toy import Toy
 
@@ -42,6 +44,59 @@ def test_gradients_are_those_of_the_summed_loss(toy: Toy, digits: ImageData) -> 
     expected = (loss(1) - loss(-1)) / 2
     found = (observation.gradients[1] * move).sum()
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-12)
+
+
+def test_tangents_add_up_to_the_gradients_of_scale_and_shift(toy: Toy, digits: ImageData) -> None:
+    """Summed over the images they are what autograd gives γ and β."""
+    observation = observe(toy, digits)
+    supernet = observation.supernet
+    tangents = observation.tangents
+    assert all(p.grad is None for p in supernet.parameters())
+
+    taps = [m for m in supernet.modules() if isinstance(m, Tap) and m.searched]
+    seen: list[torch.Tensor] = []
+    handle = taps[-1].register_forward_hook(lambda m, i, output: seen.append(output))
+    supernet(observation.anchors.images, ARCH)
+    handle.remove()
+    generator = torch.Generator().manual_seed(observation.anchors.seed)
+    signs = torch.randint(0, 2, seen[0].shape, generator=generator) * 2 - 1
+    (seen[0] * signs).sum().backward()
+    norms = [m for m in supernet.modules() if isinstance(m, torch.nn.BatchNorm2d) and m.affine]
+    expected = [
+        torch.cat([m.weight.grad, m.bias.grad])
+        for m in norms
+        if m.weight.grad is not None and m.bias.grad is not None
+    ]
+    assert len(tangents) == len(expected) > 2
+    by_size = sorted(tangents, key=lambda t: float(t.sum(0).norm()))
+    for found, wanted in zip(by_size, sorted(expected, key=lambda w: float(w.norm())), strict=True):
+        assert found.shape == (12, len(wanted))
+        torch.testing.assert_close(found.sum(0), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_tangents_see_through_activations_in_place() -> None:
+    """The gradient is that of BatchNorm's output, before ReLU has overwritten it."""
+    supernet = nn.Sequential(nn.BatchNorm2d(2), nn.ReLU(inplace=True), Tap())
+    images = torch.tensor([-1.0, 1, 2, -2]).view(2, 1, 1, 2).expand(2, 2, 1, 2)
+    recorder = Recorder(supernet)  # type: ignore[arg-type]  # any module can be recorded
+    with recorder:
+        supernet(images)
+    (tangent,) = recorder.tangents(0)
+    signs = torch.randint(0, 2, (2, 2, 1, 2), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    passed = signs * (images > 0)  # the mean is 0
+    by_scale = passed * images / images.std(correction=0)
+    expected = torch.cat([by_scale.sum((2, 3)), passed.sum((2, 3))], 1)
+    torch.testing.assert_close(tangent, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_path_on_which_nothing_learns_has_no_tangents() -> None:
+    recorder = Recorder(nn.Sequential(nn.ReLU(), Tap()))  # type: ignore[arg-type]
+    with recorder:
+        output = recorder.supernet(torch.randn(2, 3, 4, 4))
+    assert recorder.tangents(0) == []
+    assert len(recorder.activations) == 1
+    (gradient,) = recorder.gradients(output.sum())  # features have gradients all the same
+    assert bool((gradient == 1).all())
 
 
 def test_features_are_the_taps_outputs(toy: Toy, digits: ImageData) -> None:
