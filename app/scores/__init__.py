@@ -15,7 +15,7 @@ Score = Callable[[Observation], float]
 
 PARTS = {
     "expressivity": ("channel_volume", "activation_volume"),
-    "trainability": ("tangent_capacity", "gradient_entropy"),
+    "trainability": ("tangent_capacity",),
     "uncertainty": ("feature_certainty", "activation_certainty"),
 }
 """The three parts of the composite, and the scores that each is made of."""

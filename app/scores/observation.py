@@ -8,7 +8,6 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from app.data import ImageData
 from app.errors import InputError
@@ -49,7 +48,7 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Pass:
-    """Results of one forward and two backward passes over the anchors."""
+    """Results of one forward and one backward pass over the anchors."""
 
     features: list[Tensor]
     """Output of each searched layer or cell, N×C×H×W."""
@@ -58,8 +57,6 @@ class Pass:
     tangents: list[Tensor]
     """How γ and β of each learning BatchNorm would move the last of the features, image by image:
     N×2C, the gradient of a sum with random signs over its values."""
-    gradients: list[Tensor]
-    """The gradient of the summed cross-entropy with respect to each feature, of its shape."""
     logits: Tensor
     """N×classes."""
 
@@ -93,15 +90,13 @@ class Observation:
 
     @cached_property
     def passed(self) -> Pass:
-        """One forward and two backward passes. No parameter's `.grad` is touched."""
+        """One forward and one backward pass. No parameter's `.grad` is touched."""
         recorder = Recorder(self.supernet)
         with recorder:
             logits = self.supernet(self.anchors.images, self.arch)
         tangents = recorder.tangents(self.anchors.seed)
-        loss = F.cross_entropy(logits, self.anchors.labels, reduction="sum")
-        gradients = recorder.gradients(loss)
         features = [feature.detach() for feature in recorder.features]
-        return Pass(features, recorder.activations, tangents, gradients, logits.detach())
+        return Pass(features, recorder.activations, tangents, logits.detach())
 
     @cached_property
     def activation_moments(self) -> list[Moments]:
@@ -112,11 +107,6 @@ class Observation:
     def tangents(self) -> list[Tensor]:
         """Gradients of γ and β by image, N×2C for each learning BatchNorm."""
         return self.passed.tangents
-
-    @property
-    def gradients(self) -> list[Tensor]:
-        """The gradient of the summed cross-entropy with respect to each of `features`."""
-        return self.passed.gradients
 
     def fresh_network(self) -> nn.Module:
         """The stand-alone network at random initialisation, the same at each call.

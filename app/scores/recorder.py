@@ -58,11 +58,8 @@ class Recorder:
     def __exit__(self, *failure: object) -> None:
         self._hooks.close()
 
-    def _see_feature(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        # none of an architecture without learning parameters would require a gradient
-        feature = output if output.requires_grad else output.detach().requires_grad_()
-        self.features.append(feature)
-        return feature
+    def _see_feature(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        self.features.append(output)
 
     def _see_activation(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         if output.dim() == 4:
@@ -80,23 +77,17 @@ class Recorder:
         With x̂ the normalised input and g the gradient of the output, they are Σ g·x̂ and Σ g over
         the positions of an image (BatchNorm's statistics held). What is passed backward is a sum
         of the last feature's values with random signs: the labels, and a classifier that has
-        learnt more or less, do not matter.
+        learnt more or less, do not matter. Ends the graph's life.
         """
-        if not self.layers:
-            return []
         target = self.features[-1]
+        if not target.requires_grad:
+            return []  # nothing that learns lies before it
         generator = torch.Generator().manual_seed(seed)
         signs = torch.randint(0, 2, target.shape, generator=generator) * 2 - 1
         signs = signs.to(target, memory_format=torch.channels_last)  # else backward is slow on CPU
         weights = [layer.weight for layer in self.layers]
-        torch.autograd.grad(target, weights, signs, retain_graph=True, allow_unused=True)
+        torch.autograd.grad(target, weights, signs, allow_unused=True)
         return list(self._tangents())
-
-    def gradients(self, loss: Tensor) -> list[Tensor]:
-        """The gradient of `loss` with respect to each of the features. Ends the graph's life."""
-        return list(
-            torch.autograd.grad(loss, self.features, allow_unused=True, materialize_grads=True)
-        )
 
     def _tangents(self) -> Iterator[Tensor]:
         for layer in self.layers:

@@ -1,4 +1,4 @@
-"""Trainability: how much can be learnt by moving γ and β, and how many ways there are to move.
+"""Trainability: how much can be learnt by moving γ and β alone.
 
 Training BatchNorm only stays near the start, where a network is as good as linear in its
 parameters (arXiv 2112.00265): what it can learn is decided by its tangent kernel, the products
@@ -10,7 +10,6 @@ import torch
 
 from app.scores import register
 from app.scores.observation import Observation
-from app.scores.spectrum import covariance, spectrum_entropy
 
 
 @register("tangent_capacity")
@@ -31,16 +30,3 @@ def tangent_capacity(observation: Observation) -> float:
     if not kernel.dim():
         return 0.0
     return float(torch.logdet(kernel + torch.eye(len(kernel), device=kernel.device)))
-
-
-@register("gradient_entropy")
-def gradient_entropy(observation: Observation) -> float:
-    """Entropy of the spectrum of the loss gradient's channel covariance, summed over the taps.
-
-    A layer learns from as many directions as arrive at it from above, and they become fewer where
-    gradients shatter or meet operations that hand on only some of them. AZ-NAS (arXiv 2403.19232)
-    asks whether gradients keep their size on the way; this asks whether they keep their variety.
-    Of all measures this one gains most from the supernet's training.
-    """
-    spectra = [spectrum_entropy(covariance(g)) for g in observation.gradients]
-    return float(torch.stack(spectra).sum())

@@ -1,10 +1,7 @@
 """The passes against what autograd says by a longer way."""
 
-from dataclasses import replace
-
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from app.data import ImageData
 from app.scores.observation import Anchors, Observation
@@ -20,30 +17,6 @@ def observe(toy: Toy, digits: ImageData, count: int = 12) -> Observation:
     torch.manual_seed(0)
     supernet = toy.supernet(Placement.UNBIASED)
     return Observation(toy, supernet, ARCH, Anchors.draw(digits, count, 0, CPU))
-
-
-def test_gradients_are_those_of_the_summed_loss(toy: Toy, digits: ImageData) -> None:
-    """Moving a feature a little changes the loss by the gradient times the move."""
-    single = observe(toy, digits)
-    supernet = single.supernet.double()  # the loss hardly changes
-    anchors = replace(single.anchors, images=single.anchors.images.double())
-    observation = Observation(toy, supernet, ARCH, anchors)
-    assert [g.shape for g in observation.gradients] == [f.shape for f in observation.features]
-    assert all(p.grad is None for p in supernet.parameters())
-    generator = torch.Generator().manual_seed(1)
-    move = 1e-4 * torch.randn(observation.features[1].shape, generator=generator).double()
-    tap = [m for m in supernet.modules() if isinstance(m, Tap)][1]
-
-    def loss(sign: float) -> torch.Tensor:
-        handle = tap.register_forward_hook(lambda m, i, output: output + sign * move)
-        with torch.no_grad():
-            logits = supernet(anchors.images, ARCH)
-        handle.remove()
-        return F.cross_entropy(logits, anchors.labels, reduction="sum")
-
-    expected = (loss(1) - loss(-1)) / 2
-    found = (observation.gradients[1] * move).sum()
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-12)
 
 
 def test_tangents_add_up_to_the_gradients_of_scale_and_shift(toy: Toy, digits: ImageData) -> None:
@@ -92,11 +65,9 @@ def test_tangents_see_through_activations_in_place() -> None:
 def test_a_path_on_which_nothing_learns_has_no_tangents() -> None:
     recorder = Recorder(nn.Sequential(nn.ReLU(), Tap()))  # type: ignore[arg-type]
     with recorder:
-        output = recorder.supernet(torch.randn(2, 3, 4, 4))
+        recorder.supernet(torch.randn(2, 3, 4, 4))
     assert recorder.tangents(0) == []
-    assert len(recorder.activations) == 1
-    (gradient,) = recorder.gradients(output.sum())  # features have gradients all the same
-    assert bool((gradient == 1).all())
+    assert len(recorder.features) == len(recorder.activations) == 1
 
 
 def test_features_are_the_taps_outputs(toy: Toy, digits: ImageData) -> None:

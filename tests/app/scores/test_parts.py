@@ -25,14 +25,11 @@ def by_hand(
     features: Sequence[Tensor] = (),
     activations: Sequence[Tensor] = (),
     tangents: Sequence[Tensor] = (),
-    gradients: Sequence[Tensor] = (),
     scales: Sequence[Tensor] = (),
 ) -> Observation:
     """An observation whose pass gave these results."""
     observation = Observation.__new__(Observation)
-    passed = Pass(
-        list(features), list(activations), list(tangents), list(gradients), logits=torch.empty(0)
-    )
+    passed = Pass(list(features), list(activations), list(tangents), logits=torch.empty(0))
     images = len([*features, *activations][0]) if features or activations else 0
     anchors = Anchors(torch.empty(images), torch.empty(images), seed=0)
     vars(observation).update(passed=passed, scales=list(scales), anchors=anchors)
@@ -98,17 +95,6 @@ def test_tangent_capacity_is_the_information_in_the_directions_of_the_images() -
     assert capacity(by_hand(tangents=[apart, apart / 100])) == pytest.approx(4 * math.log(3))
     assert capacity(by_hand(tangents=[apart, torch.zeros(4, 2)])) == pytest.approx(4 * math.log(2))
     assert capacity(by_hand(tangents=[])) == 0
-
-
-def test_gradients_have_the_entropy_of_their_channels() -> None:
-    three = SIGNS[:, :, None, None]
-    same = SIGNS[:, :1, None, None].expand(-1, 3, -1, -1)
-    entropy = SCORES["gradient_entropy"]
-    assert entropy(by_hand(gradients=[three, same])) == pytest.approx(math.log(3), abs=1e-5)
-    # unlike channels of features, those of gradients count by their size
-    one = three * torch.tensor([1.0, 0, 0])[:, None, None]
-    assert entropy(by_hand(gradients=[one])) == pytest.approx(0, abs=1e-6)
-    assert math.isnan(entropy(by_hand(gradients=[torch.zeros(4, 3, 1, 1)])))
 
 
 def test_certainty_knows_the_noise_of_batch_means() -> None:
