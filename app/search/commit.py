@@ -41,6 +41,7 @@ class GroupCommit:
             return []
         with self._locked() as connection:
             first = self._count(connection)
+            last_id = connection.scalar(select(func.max(self.tables["trials"].c.trial_id))) or 0
             numbers = list(range(first, first + len(trials)))
             connection.execute(
                 insert(self.tables["trials"]),
@@ -52,7 +53,7 @@ class GroupCommit:
                 "trial_system_attributes": lambda trial: _attributes(trial.system_attrs),
                 "trial_values": _values,
             }
-            ids = self._ids(connection, first)
+            ids = self._ids(connection, last_id)
             for name, rows_of in rows.items():
                 table = [
                     {"trial_id": trial_id, **row}
@@ -83,12 +84,12 @@ class GroupCommit:
         count = select(func.count()).select_from(table).where(table.c.study_id == self.study_id)
         return connection.execute(count).scalar_one()
 
-    def _ids(self, connection: Connection, first: int) -> Sequence[int]:
-        """By number; not by RETURNING, which MySQL lacks."""
+    def _ids(self, connection: Connection, after: int) -> Sequence[int]:
+        """Of the trials just inserted, by number; not by RETURNING, which MySQL lacks."""
         table = self.tables["trials"]
         return connection.scalars(
             select(table.c.trial_id)
-            .where(table.c.study_id == self.study_id, table.c.number >= first)
+            .where(table.c.trial_id > after, table.c.study_id == self.study_id)
             .order_by(table.c.number)
         ).all()
 

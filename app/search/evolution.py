@@ -64,7 +64,7 @@ class Evolution:
         self.signs = [-1 if d is StudyDirection.MAXIMIZE else 1 for d in directions]
         self.population = population
         self.rng = Random(seed)
-        self.choices = {name: d.choices for name, d in space.distributions().items()}
+        self.choices = {name: d.choices for name, d in space.choices.items()}
         self.known: set[str] = set()
         self.parents: list[Individual] = []
         """The fittest first."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from app.search.commit import GroupCommit
 from app.search.outcome import Outcome
@@ -52,7 +52,7 @@ class Search:
     ) -> None:
         self.study = study
         self.storage = storage
-        self.choices = space.distributions()
+        self.choices = space.choices
         self.assess = assess
         self.batches = batches
         self.completed = 0
@@ -103,15 +103,20 @@ class Search:
         started = datetime.now()
         params = proposals.propose()
         outcome = self.assess(params)
-        trial = create_trial(
+        trial = FrozenTrial(
+            number=-1,  # it is given one, and an id, when it is committed
+            trial_id=-1,
             state=outcome.state,
+            value=None,
             values=outcome.values,
+            datetime_start=started,
+            datetime_complete=datetime.now(),
             params=params,
             distributions=dict(self.choices),
             user_attrs=outcome.user_attrs,
             system_attrs=outcome.system_attrs,
+            intermediate_values={},
         )
-        trial.datetime_start = started
         proposals.learn(trial)
         return trial
 

@@ -48,7 +48,7 @@ class InMemory:
     def __init__(
         self, sampler: BaseSampler, space: Space, directions: Sequence[StudyDirection]
     ) -> None:
-        self.choices = space.distributions()
+        self.choices = space.choices
         self.sampler = sampler
         self.storage = InMemoryStorage()
         self.study = optuna.create_study(
