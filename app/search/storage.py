@@ -50,8 +50,8 @@ class Storage(RDBStorage):
             return read_trials(connection, self.tables, chosen)
 
 
-def open_storage(url: str) -> BaseStorage:
-    """Optuna's storage at `url`, made if it is not there.
+def open_storage(url: str, kind: type[Storage] = Storage) -> BaseStorage:
+    """Optuna's storage at `url`, made if it is not there; `kind` may narrow what is read.
 
     Raises InputError for a URL that is none, a database that cannot be opened or written, and
     one that belongs to another program or another version of Optuna.
@@ -68,7 +68,7 @@ def open_storage(url: str) -> BaseStorage:
     if is_sqlite and parsed.database:
         check_sqlite_file(Path(parsed.database))
     try:
-        storage = Storage(url, engine_kwargs=_options(parsed))
+        storage = kind(url, engine_kwargs=_options(parsed))
     except ImportError:
         raise InputError(f"no driver is installed for {_shown(parsed)}") from None
     except SQLAlchemyError as error:
