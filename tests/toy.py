@@ -44,15 +44,15 @@ class Toy(Space):
     """
 
     name: ClassVar[str] = "toy"
+    length: ClassVar[int] = 3
 
     channels: int = 6
-    layers: int = 3
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        return {f"layer {i}": CategoricalDistribution(OPS) for i in range(self.layers)}
+        return {f"layer {i}": CategoricalDistribution(OPS) for i in range(self.length)}
 
     def decode(self, params: Mapping[str, Any]) -> str:
-        ops = [params[f"layer {i}"] for i in range(self.layers)]
+        ops = [params[f"layer {i}"] for i in range(self.length)]
         if set(ops) == {"skip"}:
             raise InfeasibleError("nothing but skips")
         return "-".join(ops)
@@ -65,9 +65,9 @@ class Toy(Space):
 
     def _ops(self, text: str) -> list[str]:
         ops = text.split("-")
-        if len(ops) != self.layers or not set(ops) <= set(OPS) or set(ops) == {"skip"}:
+        if len(ops) != self.length or not set(ops) <= set(OPS) or set(ops) == {"skip"}:
             raise ArchitectureError(
-                f"{text!r} is not {self.layers} of {', '.join(OPS)} joined by '-'"
+                f"{text!r} is not {self.length} of {', '.join(OPS)} joined by '-'"
             )
         return ops
 
@@ -83,6 +83,15 @@ class Toy(Space):
             return count(self.network(arch), 3, self.image_size, self.image_size)
 
 
+@register
+@dataclass(frozen=True)
+class LongToy(Toy):
+    """More layers, and so more networks than a test can try."""
+
+    name: ClassVar[str] = "longtoy"
+    length: ClassVar[int] = 12
+
+
 class ToyNetwork(nn.Module):
     def __init__(self, space: Toy, layers: list[nn.Module], placement: Placement) -> None:
         super().__init__()
@@ -93,7 +102,7 @@ class ToyNetwork(nn.Module):
             nn.ReLU(),
         )
         self.layers = nn.ModuleList(layers)
-        self.taps = nn.ModuleList(Tap() for _ in range(space.layers))
+        self.taps = nn.ModuleList(Tap() for _ in range(space.length))
         self.classifier = nn.Linear(space.channels, space.classes)
         initialise(self)
 
@@ -111,7 +120,7 @@ class ToySupernet(ToyNetwork, Supernet):
     def __init__(self, space: Toy, placement: Placement) -> None:
         layers = [
             nn.ModuleDict({op: _operation(op, space.channels, placement) for op in OPS})
-            for _ in range(space.layers)
+            for _ in range(space.length)
         ]
         super().__init__(space, layers, placement)
         freeze_convolutions(self)

@@ -190,7 +190,7 @@ def test_killed_and_interrupted_searches_lose_and_repeat_nothing(
     arguments: list[str], tmp_path: Path, sampler: str
 ) -> None:
     # more architectures and trials than are done before the signal
-    arguments = [*arguments, "--sampler", sampler, "--set", "space_options.layers=8"]
+    arguments = [*arguments, "--sampler", sampler, "--space", "longtoy"]
     arguments += ["--trials", "4000"]
     kept: list[FrozenTrial] = []
     for signum in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):

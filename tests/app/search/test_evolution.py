@@ -16,7 +16,7 @@ from app.search.evolution import (
     fronts,
 )
 from app.search.study import DIRECTIONS
-from tests.toy import OPS, Toy
+from tests.toy import OPS, LongToy, Toy
 
 Step = Callable[[], float]
 
@@ -57,7 +57,7 @@ def test_a_space_too_large_to_count_is_given_up_after_many_draws(
 
 
 def test_what_an_earlier_run_tried_is_not_proposed_and_its_parents_are_kept() -> None:
-    space = Toy(layers=8, image_size=16)
+    space = LongToy(image_size=16)
     first = Evolution(space, DIRECTIONS, 8, seed=0)
     trials = []
     for _ in range(43):
@@ -114,7 +114,7 @@ def test_crowding_distances_of_a_line() -> None:
 
 def test_it_searches_better_than_chance_and_no_worse_than_optuna() -> None:
     """Best of 200 trials out of 3^12, a sum over layers: 156 at most; mean over seeds."""
-    space = Toy(layers=12, image_size=16)
+    space = LongToy(image_size=16)
     choices = space.distributions()
 
     def best(propose_and_learn: Step) -> float:

@@ -64,8 +64,8 @@ def test_the_front_is_shown_whole_and_the_rest_in_part(tmp_path: Path) -> None:
         before = numbers
     assert len(before) < SHOWN_FIRST + 3000 / ONE_IN + 100
     assert [t.number for t in overview(tmp_path / "a.db").trials] == before
-    for trial in shown.trials:
-        assert trial == study.trials[trial.number]
+    every = study.trials
+    assert all(trial == every[trial.number] for trial in shown.trials)
 
 
 def test_a_running_trial_stays_shown_when_it_is_told(tmp_path: Path) -> None:

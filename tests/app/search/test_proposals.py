@@ -7,9 +7,9 @@ from app.search.proposals import InMemory, Proposals, create_proposals
 from app.search.samplers import SAMPLERS
 from app.search.study import DIRECTIONS
 from app.settings import SearchSettings
-from tests.toy import Toy
+from tests.toy import LongToy
 
-SPACE = Toy(layers=6, image_size=16)
+SPACE = LongToy(image_size=16)
 
 
 def proposals(sampler: str, trials_so_far: int = 0) -> Proposals:
