@@ -242,11 +242,14 @@ def dashboard(
     runs: Runs = None,
     storage: Storage = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
+    every_trial: Annotated[
+        bool, typer.Option("--every-trial", help="Show large studies whole, which is slow.")
+    ] = False,
 ) -> None:
     """Serve optuna-dashboard on the database."""
     from app.dashboard.serve import serve
 
-    serve(runs or Path("runs"), storage, port)
+    serve(runs or Path("runs"), storage, port, every_trial)
 
 
 def _settings(

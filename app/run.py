@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import BaseStorage
 from optuna.study import Study
 from rich.console import Console
 from sqlalchemy.engine import make_url
@@ -15,10 +17,15 @@ from app.progress import progress_bar
 from app.report.front import front_table
 from app.report.material import Material
 from app.report.writing import write_reports
-from app.search.loop import Search
+from app.search.commit import GroupCommit
+from app.search.evolution import SpaceExhaustedError
+from app.search.loop import Batches, Search
+from app.search.outcome import Assessment
+from app.search.proposals import create_proposals
 from app.search.samplers import check_sampler, create_sampler
-from app.search.storage import open_storage
-from app.search.study import discard_study, open_study, with_sampler
+from app.search.storage import open_engine, open_storage
+from app.search.study import DIRECTIONS, check_choices, discard_study, open_study, with_sampler
+from app.search.tables import UnknownTablesError, read_tables
 from app.settings import StudySettings
 from app.workbench import (
     Files,
@@ -58,16 +65,54 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
         )
         bench = set_up(settings, files, device, data, space)
 
-        sampler = create_sampler(settings.search, settings.seed, len(study.trials))
-        study = with_sampler(study, storage, sampler)
-        search = Search(study, storage, bench)
-        total = settings.search.trials
-        with (
-            progress_bar("Search", total, min(search.completed, total)) as advance,
-            stop_between_steps() as check,
-        ):
-            search.run_to(total, check, lambda note: advance(note=note))
+        ended = search(settings, storage, study, bench)
         report(bench, study, definition)
+        if ended:
+            out.print(ended, soft_wrap=True, markup=False)
+
+
+def search(
+    settings: StudySettings, storage: BaseStorage, study: Study, bench: Workbench
+) -> str | None:
+    """Search until there are enough trials; returns why it has ended earlier, if it has."""
+    trials = study.get_trials(deepcopy=False)
+    check_choices(trials, bench.space)
+    commit = group_commit(settings.storage_url, study)
+    sampler: BaseSampler = RandomSampler(seed=settings.seed)  # of what an unfinished trial lacks
+    batches = None
+    if commit is None:
+        sampler = create_sampler(settings.search, settings.seed, len(trials))
+    else:
+        proposals = create_proposals(
+            settings.search, bench.space, DIRECTIONS, settings.seed, len(trials)
+        )
+        batches = Batches(proposals, commit, settings.search.population)
+    study = with_sampler(study, storage, sampler)
+    search = Search(study, storage, bench.space, Assessment(bench, trials), batches)
+    total = settings.search.trials
+    with (
+        progress_bar("Search", total, min(search.completed, total)) as advance,
+        stop_between_steps() as check,
+    ):
+        try:
+            search.run_to(total, check, advance)
+        except SpaceExhaustedError as reason:
+            return f"The search has ended after {search.completed} of {total} trials: {reason}."
+    return None
+
+
+def group_commit(storage_url: str, study: Study) -> GroupCommit | None:
+    """What commits trials in groups; None, with a notice, where Optuna's tables are unknown."""
+    engine = open_engine(storage_url)
+    try:
+        return GroupCommit(engine, read_tables(engine), study._study_id)
+    except UnknownTablesError as reason:
+        out.print(
+            f"Trials are stored one by one, which is slow: {reason}.",
+            soft_wrap=True,
+            markup=False,
+        )
+        return None
 
 
 def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@
 Uniform draws seldom break the limit of nine edges, but a sampler that learns may be led to where
 they do. Asked and told as in `app/search/loop.py`, with the preset's settings, except that trials
 live in memory, that infeasible ones count, and that no reference sample is known beforehand.
+Here `nsga2` is Optuna's: our own, which the program searches with, makes no trial of such choices.
 
 The score is a stand-in that needs no training, so that thousands of trials take minutes: the sum
 of a random weight for each choice that the architecture's own encoding makes. Like a real score it

@@ -9,59 +9,20 @@ given again. The settings below decide what is measured: after a change of them 
 
 import json
 import sys
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, table_path
 
 from app.cli import Device, Seed, TrainSteps, run_command
-from app.errors import InputError, one_of
+from app.errors import InputError
 from app.files import write_json, write_text
 from app.rank.choice import choose_scores
 from app.rank.job import rank
-from app.rank.table import read_table
-from app.settings import StudySettings, load_settings
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """The column of accuracies in a space's table, and settings over the space's preset."""
-
-    column: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-# Over every preset. The supernets keep the sizes that the presets give them, but for one.
-EVERYWHERE: dict[str, Any] = {
-    "score.images": 64,
-    "supernet.steps": 1000,
-    "supernet.batch_size": 64,
-}
-# The stand-alone networks, which the baselines read and `flops` counts.
-BENCHMARKS = {
-    "nasbench201": Benchmark(
-        "cifar10_test",
-        {"space_options.cells": 5, "space_options.channels": 16, "supernet.steps": 2000},
-    ),
-    # a quarter of the published width, which costs a sixteenth
-    "nasbench101": Benchmark(
-        "cifar10_test",
-        {
-            "space_options.modules": 3,
-            "space_options.channels": 32,
-            "supernet.space_options": {"modules": 3, "channels": 32},
-            "supernet.steps": 500,
-        },
-    ),
-    "nasbenchmacro": Benchmark("cifar10_test"),
-    # the size that DARTS searches with, not that of its final networks
-    "darts": Benchmark("cifar10_valid", {"space_options.layers": 8, "space_options.channels": 16}),
-}
+from app.settings import load_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -85,22 +46,18 @@ def rank_all(
     chosen = choose_scores(scores, not no_baselines)
     given = {"supernet.steps": train_steps, "seed": seed, "device": device}
     given = {name: value for name, value in given.items() if value is not None}
-    names = list(dict.fromkeys(name.strip() for name in spaces.split(",")))
-    options: dict[str, dict[str, Any]] = {}
-    studies: dict[str, StudySettings] = {}
-    for name in names:  # all are checked now, not after hours of work on the first
-        if name not in BENCHMARKS:
-            raise one_of(name, "space", list(BENCHMARKS))
-        read_table(tables / f"{name}-dev.csv", BENCHMARKS[name].column)
-        place = {"dataset": dataset, "runs": runs}
-        options[name] = EVERYWHERE | BENCHMARKS[name].options | given
-        studies[name] = load_settings(name, options[name] | place)
+    benchmarks = benchmarks_of(spaces, tables)
+    options = {
+        name: EVERYWHERE | benchmark.options | given for name, benchmark in benchmarks.items()
+    }
+    place = {"dataset": dataset, "runs": runs}
+    studies = {name: load_settings(name, options[name] | place) for name in benchmarks}
 
     results: dict[str, Any] = {}
     for name, settings in studies.items():
-        benchmark, table = BENCHMARKS[name], tables / f"{name}-dev.csv"
+        column = benchmarks[name].column
         found = settings.folder / "rank.json"
-        rank(settings, table, benchmark.column, sample, scores, not no_baselines, found)
+        rank(settings, table_path(tables, name), column, sample, scores, not no_baselines, found)
         results[name] = json.loads(found.read_text(encoding="utf-8"))
         results[name]["options"] = options[name]
     summary = {"torch": torch.__version__, "date": date.today().isoformat(), "spaces": results}
@@ -120,10 +77,10 @@ def markdown_text(summary: dict[str, Any], scores: list[str]) -> str:
     spaces = summary["spaces"]
     columns = ("τ", "τ within FLOPs", "mean regret", "s/arch")
     header = ["score", *(f"{space}: {column}" for space in spaces for column in columns)]
-    lines = [_row(header), _row(["---", *["---:"] * (len(header) - 1)])]
+    lines = [markdown_row(header), markdown_row(["---", *["---:"] * (len(header) - 1)])]
     for score in (name for name in choose_scores(None, True) if name in scores):
         cells = (_cells(result["scores"][score]) for result in spaces.values())
-        lines.append(_row([score, *(cell for four in cells for cell in four)]))
+        lines.append(markdown_row([score, *(cell for four in cells for cell in four)]))
     lines.append("")
     for space, result in spaces.items():
         options = ", ".join(f"{name}={value}" for name, value in result["options"].items())
@@ -139,10 +96,6 @@ def _cells(found: dict[str, Any]) -> list[str]:
     tau, within, regret = (found[name] for name in ("tau", "tau_within_flops", "regret_mean"))
     shown = ["–" if value is None else f"{value:.3f}" for value in (tau, within)]
     return [*shown, f"{regret:.2f}", f"{found['seconds_per_architecture']:.2g}"]
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ layer or cell. Nothing else has to know of it; `tests/spaces/test_contract.py` f
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from typing import Any, ClassVar
 
@@ -82,6 +83,11 @@ class Space(ABC):
     def distributions(self) -> dict[str, CategoricalDistribution]:
         """The choices, by the names that Optuna and its dashboard show."""
 
+    @cached_property
+    def choices(self) -> dict[str, CategoricalDistribution]:
+        """`distributions()`, made once: a search decodes thousands of times."""
+        return self.distributions()
+
     @abstractmethod
     def decode(self, params: Mapping[str, Any]) -> str:
         """The canonical string of these choices. Raises InfeasibleError with the reason."""
@@ -117,9 +123,8 @@ class Space(ABC):
 
     def sample(self, rng: Random) -> str:
         """A random architecture: every choice uniform, infeasible draws drawn again."""
-        choices = self.distributions()
         while True:
             try:
-                return self.decode({k: rng.choice(d.choices) for k, d in choices.items()})
+                return self.decode({k: rng.choice(d.choices) for k, d in self.choices.items()})
             except InfeasibleError:
                 continue

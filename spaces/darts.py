@@ -88,7 +88,7 @@ class Darts(Space):
 
     def decode(self, params: Mapping[str, Any]) -> str:
         """Choices to string; every combination is feasible."""
-        values = [params[name] for name in self.distributions()]
+        values = [params[name] for name in self.choices]
         entries = list(zip(values[::2], values[1::2], strict=True))
         half = len(entries) // 2
         return to_json(canonical_cells(entries[:half], entries[half:]))
@@ -96,7 +96,7 @@ class Darts(Space):
     def encode(self, arch: str) -> dict[str, Any]:
         """String to choices."""
         values = (value for cell in parse(arch) for entry in cell for value in entry)
-        return dict(zip(self.distributions(), values, strict=True))
+        return dict(zip(self.choices, values, strict=True))
 
     def canonical(self, text: str) -> str:
         """The JSON of this JSON or `Genotype(…)` text. Raises ArchitectureError.

@@ -108,12 +108,12 @@ class LayeredSpace(Space):
     def decode(self, params: Mapping[str, Any]) -> str:
         """Choices to string; every combination is feasible."""
         codes = {label: code for code, label in self.labels.items()}
-        return self.separator.join(codes[params[name]] for name in self.distributions())
+        return self.separator.join(codes[params[name]] for name in self.choices)
 
     def encode(self, arch: str) -> dict[str, Any]:
         """String to choices."""
         labels = (self.labels[code] for code in self.codes(arch))
-        return dict(zip(self.distributions(), labels, strict=True))
+        return dict(zip(self.choices, labels, strict=True))
 
     def canonical(self, text: str) -> str:
         """The codes joined again. Raises ArchitectureError."""

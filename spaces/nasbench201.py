@@ -79,11 +79,11 @@ class NASBench201(Space):
 
     def decode(self, params: Mapping[str, Any]) -> str:
         """Choices to string; every combination is feasible."""
-        return TEMPLATE.format(*(params[name] for name in self.distributions()))
+        return TEMPLATE.format(*(params[name] for name in self.choices))
 
     def encode(self, arch: str) -> dict[str, Any]:
         """String to choices."""
-        return dict(zip(self.distributions(), self.operations(arch), strict=True))
+        return dict(zip(self.choices, self.operations(arch), strict=True))
 
     def canonical(self, text: str) -> str:
         """The string itself. Raises ArchitectureError."""

@@ -1,4 +1,4 @@
-"""A space of 27 small networks, written as a user would write one: a single file, nothing else.
+"""A space of few small networks, written as a user would write one: a single file, nothing else.
 
 Importing this module registers it. It trains and scores in milliseconds.
 """
@@ -25,7 +25,6 @@ from spaces.batchnorm import freeze_convolutions, initialise
 from spaces.cost import count
 
 OPS = ("conv1", "conv3", "skip")
-LAYERS = 3
 
 
 def _operation(op: str, channels: int, placement: Placement) -> nn.Module:
@@ -39,20 +38,21 @@ def _operation(op: str, channels: int, placement: Placement) -> nn.Module:
 @register
 @dataclass(frozen=True)
 class Toy(Space):
-    """Three layers of equal shape; an architecture is three operations joined by `-`.
+    """Layers of equal shape; an architecture is their operations joined by `-`.
 
-    Three skips are called infeasible, so that there is something infeasible to draw.
+    Nothing but skips is called infeasible, so that there is something infeasible to draw.
     """
 
     name: ClassVar[str] = "toy"
+    length: ClassVar[int] = 3
 
     channels: int = 6
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        return {f"layer {i}": CategoricalDistribution(OPS) for i in range(LAYERS)}
+        return {f"layer {i}": CategoricalDistribution(OPS) for i in range(self.length)}
 
     def decode(self, params: Mapping[str, Any]) -> str:
-        ops = [params[f"layer {i}"] for i in range(LAYERS)]
+        ops = [params[f"layer {i}"] for i in range(self.length)]
         if set(ops) == {"skip"}:
             raise InfeasibleError("nothing but skips")
         return "-".join(ops)
@@ -65,8 +65,10 @@ class Toy(Space):
 
     def _ops(self, text: str) -> list[str]:
         ops = text.split("-")
-        if len(ops) != LAYERS or not set(ops) <= set(OPS) or set(ops) == {"skip"}:
-            raise ArchitectureError(f"{text!r} is not {LAYERS} of {', '.join(OPS)} joined by '-'")
+        if len(ops) != self.length or not set(ops) <= set(OPS) or set(ops) == {"skip"}:
+            raise ArchitectureError(
+                f"{text!r} is not {self.length} of {', '.join(OPS)} joined by '-'"
+            )
         return ops
 
     def supernet(self, placement: Placement) -> Supernet:
@@ -81,6 +83,15 @@ class Toy(Space):
             return count(self.network(arch), 3, self.image_size, self.image_size)
 
 
+@register
+@dataclass(frozen=True)
+class LongToy(Toy):
+    """More layers, and so more networks than a test can try."""
+
+    name: ClassVar[str] = "longtoy"
+    length: ClassVar[int] = 12
+
+
 class ToyNetwork(nn.Module):
     def __init__(self, space: Toy, layers: list[nn.Module], placement: Placement) -> None:
         super().__init__()
@@ -91,7 +102,7 @@ class ToyNetwork(nn.Module):
             nn.ReLU(),
         )
         self.layers = nn.ModuleList(layers)
-        self.taps = nn.ModuleList(Tap() for _ in range(LAYERS))
+        self.taps = nn.ModuleList(Tap() for _ in range(space.length))
         self.classifier = nn.Linear(space.channels, space.classes)
         initialise(self)
 
@@ -109,7 +120,7 @@ class ToySupernet(ToyNetwork, Supernet):
     def __init__(self, space: Toy, placement: Placement) -> None:
         layers = [
             nn.ModuleDict({op: _operation(op, space.channels, placement) for op in OPS})
-            for _ in range(LAYERS)
+            for _ in range(space.length)
         ]
         super().__init__(space, layers, placement)
         freeze_convolutions(self)

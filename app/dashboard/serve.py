@@ -4,20 +4,32 @@ from pathlib import Path
 
 from app.dashboard.artifacts import artifact_store
 from app.errors import InputError
-from app.search.storage import open_storage
+from app.search.overview import ONE_IN, SHOWN_FIRST, OverviewStorage
+from app.search.storage import Storage, open_storage
 from app.settings import database_url
 
 HOST = "127.0.0.1"
 
 
-def serve(runs: Path, storage_url: str | None, port: int) -> None:
-    """Serve until interrupted. Raises InputError if there is no database or the port is taken."""
+def serve(runs: Path, storage_url: str | None, port: int, every_trial: bool = False) -> None:
+    """Serve until interrupted, large studies in part unless `every_trial` is to be shown.
+
+    Raises InputError if there is no database or the port is taken.
+    """
     import optuna_dashboard
 
     database = runs / "studies.db"
     if storage_url is None and not database.exists():
         raise InputError(f"there is no database '{database}' yet: run a study first")
-    storage = open_storage(storage_url or database_url(runs))
+    kind = Storage if every_trial else OverviewStorage
+    storage = open_storage(storage_url or database_url(runs), kind)
+    for study in storage.get_all_studies():  # read now, so that the first page need not wait
+        shown = len(storage.get_all_trials(study._study_id, deepcopy=False))
+        if shown > SHOWN_FIRST and not every_trial:
+            print(
+                f"{study.study_name}: after the first {SHOWN_FIRST}, trials that improved the "
+                f"front and one in {ONE_IN} of the others are shown; --every-trial shows all"
+            )
     print(f"Dashboard on http://{HOST}:{port}/ (Ctrl-C ends it)", flush=True)
     try:
         store = artifact_store(runs)

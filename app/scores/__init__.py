@@ -14,16 +14,16 @@ from app.scores.observation import Observation
 Score = Callable[[Observation], float]
 
 PARTS = {
-    "expressivity": ("channel_entropy", "channel_volume"),
-    "trainability": ("signal_strength", "gradient_entropy"),
-    "uncertainty": ("batch_certainty",),
+    "expressivity": ("channel_volume", "activation_volume"),
+    "trainability": ("tangent_capacity",),
+    "uncertainty": ("feature_certainty", "activation_certainty"),
 }
 """The three parts of the composite, and the scores that each is made of."""
 
 MEASURES = tuple(name for names in PARTS.values() for name in names)
 """The scores that make up the composite."""
 
-VERSION = 2
+VERSION = 3
 """Raise when a definition changes: scores of different versions must not meet in one study."""
 
 BASELINE_VERSION = 1

@@ -8,12 +8,12 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from app.data import ImageData
 from app.errors import InputError
-from app.scores.spectrum import correlation, eigenvalues
-from spaces import Space, Supernet, Tap
+from app.scores.moments import Moments, moments
+from app.scores.recorder import Recorder
+from spaces import Space, Supernet
 
 FEWEST_IMAGES = 8
 
@@ -48,12 +48,15 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Pass:
-    """Results of one forward and backward pass over the anchors."""
+    """Results of one forward and one backward pass over the anchors."""
 
     features: list[Tensor]
     """Output of each searched layer or cell, N×C×H×W."""
-    gradients: list[Tensor]
-    """The gradient of the summed cross-entropy with respect to each of them, of their shapes."""
+    activations: list[Tensor]
+    """Output of each activation function on the path, N×C×H×W, C and H×W its own."""
+    tangents: list[Tensor]
+    """How γ and β of each learning BatchNorm would move the last of the features, image by image:
+    N×2C, the gradient of a sum with random signs over its values."""
     logits: Tensor
     """N×classes."""
 
@@ -81,40 +84,29 @@ class Observation:
         return self.passed.features
 
     @property
-    def gradients(self) -> list[Tensor]:
-        """The gradient of the summed cross-entropy with respect to each of `features`."""
-        return self.passed.gradients
+    def activations(self) -> list[Tensor]:
+        """Output of each activation function, N×C×H×W; of a network without any, the features."""
+        return self.passed.activations or self.passed.features
 
     @cached_property
     def passed(self) -> Pass:
-        """One forward and backward pass.
-
-        It is asked for the gradients of the features alone: no parameter's `.grad` is touched,
-        and nothing before the first of them is passed backward.
-        """
-        features: list[Tensor] = []
-
-        def see(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-            # none of an architecture without learning parameters would require a gradient
-            feature = output if output.requires_grad else output.detach().requires_grad_()
-            features.append(feature)
-            return feature
-
-        taps = [m for m in self.supernet.modules() if isinstance(m, Tap) and m.searched]
-        handles = [tap.register_forward_hook(see) for tap in taps]
-        try:
+        """One forward and one backward pass. No parameter's `.grad` is touched."""
+        recorder = Recorder(self.supernet)
+        with recorder:
             logits = self.supernet(self.anchors.images, self.arch)
-        finally:
-            for handle in handles:
-                handle.remove()
-        loss = F.cross_entropy(logits, self.anchors.labels, reduction="sum")
-        gradients = torch.autograd.grad(loss, features, allow_unused=True, materialize_grads=True)
-        return Pass([f.detach() for f in features], list(gradients), logits.detach())
+        tangents = recorder.tangents(self.anchors.seed)
+        features = [feature.detach() for feature in recorder.features]
+        return Pass(features, recorder.activations, tangents, logits.detach())
 
     @cached_property
-    def channel_spectra(self) -> list[Tensor]:
-        """Eigenvalues of the channels' correlation over images and positions: C for each tap."""
-        return [eigenvalues(correlation(f.movedim(1, 0).flatten(1))) for f in self.features]
+    def activation_moments(self) -> list[Moments]:
+        """The moments of each of `activations`."""
+        return [moments(activation) for activation in self.activations]
+
+    @property
+    def tangents(self) -> list[Tensor]:
+        """Gradients of γ and β by image, N×2C for each learning BatchNorm."""
+        return self.passed.tangents
 
     def fresh_network(self) -> nn.Module:
         """The stand-alone network at random initialisation, the same at each call.

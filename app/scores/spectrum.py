@@ -46,6 +46,12 @@ def log_volume(values: Tensor) -> Tensor:
     return values.clamp_min(LEAST).log().mean()
 
 
+def unit_diagonal(gram: Tensor) -> Tensor:
+    """The correlations of an n×n matrix of products; what has no length is correlated with none."""
+    lengths = gram.double().diagonal().clamp_min(1e-30).sqrt()
+    return gram / lengths / lengths[:, None]
+
+
 def covariance(features: Tensor) -> Tensor:
     """C×C covariance of N×C×H×W features over images and positions."""
     columns = features.movedim(1, 0).flatten(1)

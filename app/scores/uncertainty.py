@@ -8,27 +8,40 @@ it that lies between images (the rest, between the positions of one image, avera
 noise is known in closed form from a single pass.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from app.scores import register
+from app.scores.moments import Moments, moments
 from app.scores.observation import Observation
 
 
-@register("batch_certainty")
-def batch_certainty(observation: Observation) -> float:
+@register("feature_certainty")
+def feature_certainty(observation: Observation) -> float:
     """Minus ln s, s being the noise of the batch mean relative to the features, over the taps."""
-    shares = [share_between_images(f) for f in observation.features]
-    return -float(torch.stack(shares).log().sum())
+    return certainty([moments(feature) for feature in observation.features])
 
 
-def share_between_images(features: Tensor) -> Tensor:
-    """Mean over channels of Var(mean of an image) / Var(all values), for N×C×H×W features.
+@register("activation_certainty")
+def activation_certainty(observation: Observation) -> float:
+    """The same over all activations: what enters the convolutions, and their BatchNorm."""
+    return certainty(observation.activation_moments)
+
+
+def certainty(layers: Iterable[Moments]) -> float:
+    """Minus ln s, summed over the layers; those that are constant are left out."""
+    shares = torch.stack([share_between_images(layer) for layer in layers])
+    return -float(shares.log().nansum())
+
+
+def share_between_images(layer: Moments) -> Tensor:
+    """Mean over channels of Var(mean of an image) / Var(all values).
 
     From 1/(H·W), for independent positions, to 1, for images of one colour. Constant channels
     have no variance to share and are left out; NaN if all are constant.
     """
-    total = features.var((0, 2, 3), correction=0)
-    between = features.mean((2, 3)).var(0, correction=0)
-    varies = total > 0
-    return (between[varies] / total[varies]).mean()
+    varies = layer.variance > 0
+    between = layer.image_means.var(0, correction=0)
+    return (between[varies] / layer.variance[varies]).mean()

@@ -1,63 +1,139 @@
-"""The search: ask Optuna for choices, score the architecture they make, tell Optuna."""
+"""The search: choices are proposed, assessed, and told to the database a batch at a time."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from app.scores import SCORES
-from app.scores.scorer import Scores
-from app.workbench import Workbench
-from spaces import InfeasibleError
+from app.search.commit import GroupCommit
+from app.search.outcome import Outcome
+from app.search.proposals import Proposals
+from spaces import Space
+
+SECONDS_A_BATCH = 2.0
+"""A batch is committed after so long even if it is not full: what a kill may lose."""
+
+Check = Callable[[], None]
+"""Called between trials; may raise KeyboardInterrupt."""
+
+Advance = Callable[[int, str], None]
+"""Called with how many more trials are complete, and a short text on the last of them."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Where trials come from and go to when they are not asked of Optuna one by one."""
+
+    proposals: Proposals
+    commit: GroupCommit
+    size: int
 
 
 class Search:
-    """Trials of one study, each an architecture with its scores and cost.
+    """Trials of one study, new ones in batches if `batches` are given.
 
-    A trial that a killed process left running is taken up again, so that none is lost and the
-    numbers have no gap. An architecture that was scored before, in a trial or in the reference
-    sample, is not scored again.
+    A trial that a killed process left running, or that somebody has queued, is taken up, so that
+    none is lost and the numbers have no gap. It is told step by step, as Optuna does it; and so
+    is every trial if there are no batches.
     """
 
     def __init__(
         self,
         study: Study,
         storage: BaseStorage,
-        bench: Workbench,
+        space: Space,
+        assess: Callable[[dict[str, Any]], Outcome],
+        batches: Batches | None,
     ) -> None:
         self.study = study
         self.storage = storage
-        self.space = bench.space
-        self.scorer = bench.scorer
-        self.composite = bench.composite
-        self.max_flops = bench.settings.search.max_flops
-        self.choices = bench.space.distributions()
-        self.known = bench.reference.scores | known_scores(self._trials(TrialState.COMPLETE))
+        self.choices = space.choices
+        self.assess = assess
+        self.batches = batches
+        self.completed = 0
+        self.seen = 0
+        """The proposals know of trials with a smaller number."""
+        self._catch_up()
 
-    @property
-    def completed(self) -> int:
-        """How many trials are complete."""
-        return len(self._trials(TrialState.COMPLETE))
-
-    def run_to(self, total: int, check: Callable[[], None], advance: Callable[[str], None]) -> None:
+    def run_to(self, total: int, check: Check, advance: Advance) -> None:
         """Go on until `total` trials are complete.
 
-        `check` is called between trials and may raise KeyboardInterrupt; `advance` after each
-        completed trial with a short text on it.
+        Raises SpaceExhaustedError when there is nothing left to propose. However it ends, what
+        was finished is committed first.
         """
-        left_running = self._trials(TrialState.RUNNING)
-        completed = self.completed
-        while left_running or completed < total:
+        for left in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             check()
-            trial = self._resume(left_running.pop(0)) if left_running else self._ask()
-            if (score := self._finish(trial)) is not None:
-                completed += 1
-                advance(f"score {score:.2f}")
+            self._tell(self._resume(left), advance)
+        self._tell_queued(check, advance)
+        while self.completed < total:
+            if self.batches is None:
+                check()
+                self._tell(self.study.ask(dict(self.choices)), advance)
+            else:
+                self._run_batch(self.batches, total - self.completed, check, advance)
 
-    def _ask(self) -> Trial:
-        return self.study.ask(dict(self.choices))
+    def _run_batch(self, batches: Batches, missing: int, check: Check, advance: Advance) -> None:
+        finished: list[FrozenTrial] = []
+        complete = 0
+        ends = time.monotonic() + SECONDS_A_BATCH
+        try:
+            while not finished or (
+                complete < missing and len(finished) < batches.size and time.monotonic() < ends
+            ):
+                check()
+                finished.append(self._finish(batches.proposals))
+                complete += finished[-1].state is TrialState.COMPLETE
+        finally:
+            numbers = batches.commit(finished)
+            self.completed += complete
+            if complete:
+                advance(complete, _note(finished[-1].values))
+        if numbers[0] > self.seen:  # somebody else has added trials
+            self._tell_queued(check, advance)
+            self._catch_up(numbers)
+        self.seen = numbers[-1] + 1
+
+    def _finish(self, proposals: Proposals) -> FrozenTrial:
+        """A new trial, as it is to be committed."""
+        started = datetime.now()
+        params = proposals.propose()
+        outcome = self.assess(params)
+        trial = FrozenTrial(
+            number=-1,  # it is given one, and an id, when it is committed
+            trial_id=-1,
+            state=outcome.state,
+            value=None,
+            values=outcome.values,
+            datetime_start=started,
+            datetime_complete=datetime.now(),
+            params=params,
+            distributions=dict(self.choices),
+            user_attrs=outcome.user_attrs,
+            system_attrs=outcome.system_attrs,
+            intermediate_values={},
+        )
+        proposals.learn(trial)
+        return trial
+
+    def _catch_up(self, ours: Container[int] = ()) -> None:
+        """Count anew, and let the proposals know of what earlier runs or others have added."""
+        trials = self.study.get_trials(deepcopy=False)
+        self.completed = sum(t.state is TrialState.COMPLETE for t in trials)
+        new = [t for t in trials[self.seen :] if t.number not in ours and t.state.is_finished()]
+        if self.batches is not None:
+            self.batches.proposals.add(new)
+        self.seen = len(trials)
+
+    def _tell_queued(self, check: Check, advance: Advance) -> None:
+        """What was queued with `study.enqueue_trial`, or in the dashboard."""
+        for _ in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            check()
+            self._tell(self.study.ask(dict(self.choices)), advance)
 
     def _resume(self, left: FrozenTrial) -> Trial:
         """A trial of a dead process: keep the choices it had made, sample the others."""
@@ -66,44 +142,20 @@ class Search:
             trial.suggest_categorical(name, choice.choices)
         return trial
 
-    def _finish(self, trial: Trial) -> float | None:
-        """Score and tell; None for choices that make no valid architecture."""
-        try:
-            arch = self.space.decode(trial.params)
-        except InfeasibleError as reason:
-            trial.set_user_attr("infeasible", str(reason))
-            self.study.tell(trial, state=TrialState.FAIL)
-            return None
-        source = "memoised" if arch in self.known else "measured"
-        if source == "measured":
-            self.known[arch] = self.scorer(arch)
-        scores = self.known[arch]
-        cost = self.space.cost(arch)
-        attributes: dict[str, Any] = {
-            "arch": arch,
-            **self.composite.parts(scores),
-            **scores,
-            "flops": cost.macs,
-            "params": cost.params,
-            "source": source,
-        }
-        for name, value in attributes.items():
+    def _tell(self, trial: Trial, advance: Advance) -> None:
+        """Assess the choices of a trial that is in the database, and tell it."""
+        outcome = self.assess(trial.params)
+        for name, value in outcome.user_attrs.items():
             trial.set_user_attr(name, value)
-        if self.max_flops is not None:
-            # the older of Optuna's two forms: samplers read both, optuna-dashboard only this one
-            excess = (cost.macs - self.max_flops,)
-            self.storage.set_trial_system_attr(trial._trial_id, "constraints", excess)
-        score = self.composite(scores)
-        self.study.tell(trial, [score, cost.macs])
-        return score
-
-    def _trials(self, state: TrialState) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False, states=(state,))
+        for name, value in outcome.system_attrs.items():
+            self.storage.set_trial_system_attr(trial._trial_id, name, value)
+        told = self.study.tell(trial, outcome.values, outcome.state)
+        if self.batches is not None and told.number < self.seen:
+            self.batches.proposals.add([told])
+        if outcome.state is TrialState.COMPLETE:
+            self.completed += 1
+            advance(1, _note(outcome.values))
 
 
-def known_scores(trials: Iterable[FrozenTrial]) -> dict[str, Scores]:
-    """Scores by architecture, as completed trials carry them."""
-    return {
-        trial.user_attrs["arch"]: {name: trial.user_attrs.get(name) for name in SCORES}
-        for trial in trials
-    }
+def _note(values: list[float] | None) -> str:
+    return f"score {values[0]:.2f}" if values else ""

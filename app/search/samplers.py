@@ -1,4 +1,8 @@
-"""Optuna samplers by name. A new one is one function here with `@register("name")`."""
+"""Optuna samplers by name. A new one is one function here with `@register("name")`.
+
+For `nsga2`, what runs is our `Evolution`; Optuna's stands in where trials cannot be committed
+in groups (see `proposals.py`).
+"""
 
 import warnings
 from collections.abc import Callable
@@ -38,15 +42,19 @@ def check_sampler(name: str) -> None:
 
 
 def create_sampler(settings: SearchSettings, seed: int, trials_so_far: int) -> BaseSampler:
-    """The sampler of these settings.
-
-    Its seed depends on how many trials there are, as a resumed search would otherwise draw the
-    start-up trials of the first run again.
-    """
+    """The sampler of these settings."""
     check_sampler(settings.sampler)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[settings.sampler](settings, (seed * 1_000_003 + trials_so_far) % 2**31)
+        return SAMPLERS[settings.sampler](settings, seed_after(seed, trials_so_far))
+
+
+def seed_after(seed: int, trials_so_far: int) -> int:
+    """A seed for a search that has got so far.
+
+    With its first seed a resumed search would draw the start-up trials of the first run again.
+    """
+    return (seed * 1_000_003 + trials_so_far) % 2**31
 
 
 @register("nsga2")

@@ -1,14 +1,17 @@
 """The Optuna study of a run, and the definition that keeps its trials comparable."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
 
 from app.errors import InputError
+from spaces import Space
 
 DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 METRICS = ["score", "flops"]
@@ -49,6 +52,19 @@ def find_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> S
 def with_sampler(study: Study, storage: BaseStorage, sampler: BaseSampler) -> Study:
     """The same study, sampled by `sampler`."""
     return optuna.load_study(study_name=study.study_name, storage=storage, sampler=sampler)
+
+
+def check_choices(trials: Sequence[FrozenTrial], space: Space) -> None:
+    """Raises InputError if the last trial chose among other things than the space offers."""
+    offered = space.distributions()
+    last = next((t for t in reversed(trials) if t.distributions), None)
+    for name, distribution in last.distributions.items() if last else ():
+        if offered.get(name) != distribution:
+            raise InputError(
+                f"the trials of the study have other choices for '{name}' than the space now: "
+                "give --study-name NAME for a study beside it, "
+                "or --fresh to delete it and start again"
+            )
 
 
 def check_definition(stored: dict[str, Any], given: dict[str, Any], what: str) -> None:

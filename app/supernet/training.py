@@ -69,8 +69,11 @@ class SupernetTraining:
 
     def step(self) -> Tensor:
         """One batch along one random path; returns its loss, a scalar still on the device."""
+        return self.step_along(self.space.sample(self.paths))
+
+    def step_along(self, arch: str) -> Tensor:
+        """The same along the path of `arch`."""
         images, labels = self.batches.next_batch()
-        arch = self.space.sample(self.paths)
         with mixed_precision(self.device):
             loss = F.cross_entropy(
                 self.supernet(images, arch), labels, label_smoothing=self.settings.label_smoothing

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from app.cli import main
 from app.scores import PARTS, SCORES
 from app.scores.composite import LOWEST
+from tests.toy import Toy
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = "import sys, tests.toy; from app.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -61,7 +62,7 @@ def test_a_study_runs_to_a_front(
 def test_equal_architectures_are_scored_once_and_equally(
     arguments: list[str], tmp_path: Path
 ) -> None:
-    assert main([*arguments, "--trials", "40"]) == 0
+    assert main([*arguments, "--trials", "40", "--sampler", "random"]) == 0
     by_arch: dict[str, list[FrozenTrial]] = {}
     for trial in trials(tmp_path):
         if trial.state == TrialState.COMPLETE:
@@ -73,6 +74,51 @@ def test_equal_architectures_are_scored_once_and_equally(
     for trial in trials(tmp_path):
         if trial.state == TrialState.FAIL:
             assert trial.user_attrs["infeasible"] == "nothing but skips"
+
+
+def test_a_small_space_is_exhausted_and_the_search_says_so(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):  # resumed, it finds nothing more
+        assert main([*arguments, "--trials", "40"]) == 0
+        assert "every architecture of the space has been tried (26)" in capsys.readouterr().out
+        archs = [t.user_attrs["arch"] for t in trials(tmp_path)]
+        assert len(archs) == len(set(archs)) == 3**3 - 1
+
+
+def test_unknown_tables_are_written_the_ordinary_way(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments, "--trials", "4"]) == 0
+    assert "one by one" not in capsys.readouterr().out
+    with closing(sqlite3.connect(tmp_path / "runs" / "studies.db")) as connection:
+        connection.execute("ALTER TABLE trial_params ADD COLUMN unit TEXT")
+    assert main(arguments) == 0
+    (notice,) = (x for x in capsys.readouterr().out.splitlines() if "one by one" in x)
+    assert "table 'trial_params' differs in column 'unit'" in notice
+    assert [t.state for t in trials(tmp_path)].count(TrialState.COMPLETE) == 10
+
+
+def test_trials_left_running_or_queued_by_plain_optuna_are_taken_up(
+    arguments: list[str], tmp_path: Path, toy: Toy
+) -> None:
+    assert main([*arguments, "--trials", "4"]) == 0
+    url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+    study = optuna.load_study(study_name="small", storage=url)
+    left = study.ask()
+    left.suggest_categorical("layer 0", toy.distributions()["layer 0"].choices)
+    queued = {"layer 0": "conv1", "layer 1": "skip", "layer 2": "conv3"}
+    study.enqueue_trial(queued)
+    assert main(arguments) == 0
+    end = trials(tmp_path)
+    assert [t.number for t in end] == list(range(10))
+    assert {t.state for t in end} == {TrialState.COMPLETE}
+    assert left.params.items() <= end[4].params.items()
+    assert end[5].params == queued
+    archs = [t.user_attrs["arch"] for t in end[6:]]
+    assert len({*archs, end[4].user_attrs["arch"], "conv1-skip-conv3"}) == len(archs) + 2
 
 
 def test_the_same_command_adds_what_is_missing_and_nothing_else(
@@ -139,10 +185,13 @@ def wait_for_trials(process: "subprocess.Popen[bytes]", tmp_path: Path, count: i
     pytest.fail("no trials after a minute")
 
 
+@pytest.mark.parametrize("sampler", ["nsga2", "nsga3"])
 def test_killed_and_interrupted_searches_lose_and_repeat_nothing(
-    arguments: list[str], tmp_path: Path
+    arguments: list[str], tmp_path: Path, sampler: str
 ) -> None:
-    arguments = [*arguments, "--trials", "4000"]  # more than are done before the signal
+    # more architectures and trials than are done before the signal
+    arguments = [*arguments, "--sampler", sampler, "--space", "longtoy"]
+    arguments += ["--trials", "4000"]
     kept: list[FrozenTrial] = []
     for signum in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
         process = start(arguments)
@@ -162,12 +211,14 @@ def test_killed_and_interrupted_searches_lose_and_repeat_nothing(
     assert not any(t.state == TrialState.RUNNING for t in end)
     assert sum(t.state == TrialState.COMPLETE for t in end) == total
     assert [end[t.number] for t in kept] == kept
+    if sampler == "nsga2":
+        assert len({t.user_attrs["arch"] for t in end}) == len(end)
 
 
 def test_two_processes_do_not_work_on_one_study(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = start([*arguments, "--trials", "400"])
+    process = start([*arguments, "--trials", "4000", "--sampler", "random"])
     try:
         wait_for_trials(process, tmp_path, 1)
         assert main(arguments) == 2

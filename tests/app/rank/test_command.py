@@ -214,7 +214,10 @@ def test_another_definition_is_refused(
     [
         (["--column", "top1"], "no column 'top1'; its columns: arch, acc"),
         (["--table", "missing.csv"], "cannot read the table 'missing.csv'"),
-        (["--scores", "composite,zcio"], "unknown score 'zcio'; choose one of: az_nas"),
+        (
+            ["--scores", "composite,zcio"],
+            "unknown score 'zcio'; choose one of: activation_certainty",
+        ),
         (["--scores", "flops", "--no-baselines"], "unknown score 'flops'"),
         (["--scores", ""], "unknown score ''"),
         (["--sample", "1"], "--sample"),

@@ -9,8 +9,11 @@ from torch import Tensor
 
 from app.data import ImageData
 from app.scores import MEASURES, SCORES
+from app.scores.expressivity import PLACES, standardised_samples
+from app.scores.moments import moments
 from app.scores.observation import Anchors, Observation, Pass
 from app.scores.scorer import Scorer
+from app.scores.spectrum import LEAST
 from app.scores.uncertainty import share_between_images
 from spaces import Placement
 from tests.toy import Toy
@@ -20,13 +23,16 @@ CPU = torch.device("cpu")
 
 def by_hand(
     features: Sequence[Tensor] = (),
-    gradients: Sequence[Tensor] = (),
+    activations: Sequence[Tensor] = (),
+    tangents: Sequence[Tensor] = (),
     scales: Sequence[Tensor] = (),
 ) -> Observation:
     """An observation whose pass gave these results."""
     observation = Observation.__new__(Observation)
-    passed = Pass(list(features), list(gradients), logits=torch.empty(0))
-    vars(observation).update(passed=passed, scales=list(scales))
+    passed = Pass(list(features), list(activations), list(tangents), logits=torch.empty(0))
+    images = len([*features, *activations][0]) if features or activations else 0
+    anchors = Anchors(torch.empty(images), torch.empty(images), seed=0)
+    vars(observation).update(passed=passed, scales=list(scales), anchors=anchors)
     return observation
 
 
@@ -34,16 +40,10 @@ SIGNS = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 """Four positions of three uncorrelated channels."""
 
 
-def test_channel_entropy_adds_the_logarithms_of_independent_channels() -> None:
-    three = SIGNS[:, :, None, None] * torch.tensor([1.0, 100.0, 0.01])[:, None, None] + 5
-    same = SIGNS[:, :1, None, None].expand(-1, 3, -1, -1)
-    value = SCORES["channel_entropy"](by_hand(features=[three, same]))
-    assert value == pytest.approx(math.log(3) + 0, abs=1e-5)
-
-
 def test_channel_volume_is_zero_for_independent_channels_and_falls_with_their_correlation() -> None:
-    three = SIGNS[:, :, None, None]
-    assert SCORES["channel_volume"](by_hand(features=[three, three])) == pytest.approx(0, abs=1e-6)
+    three = SIGNS[:, :, None, None] * torch.tensor([1.0, 100.0, 0.01])[:, None, None] + 5
+    value = SCORES["channel_volume"](by_hand(features=[three, three]))
+    assert value == pytest.approx(0, abs=1e-5)
     # two channels of correlation ½: eigenvalues 3/2 and 1/2
     mixed = torch.stack([SIGNS[:, 0], SIGNS[:, 0] / 2 + SIGNS[:, 1] * 0.75**0.5], 1)[
         :, :, None, None
@@ -52,32 +52,59 @@ def test_channel_volume_is_zero_for_independent_channels_and_falls_with_their_co
     assert SCORES["channel_volume"](by_hand(features=[mixed])) == pytest.approx(expected, abs=1e-5)
 
 
-def test_signal_strength_adds_the_logarithms_of_the_deviations() -> None:
-    features = [3 * torch.randn(50, 4, 8, 8), 0.5 * torch.randn(50, 4, 8, 8)]
-    value = SCORES["signal_strength"](by_hand(features=features))
-    assert value == pytest.approx(math.log(3) + math.log(0.5), abs=0.03)
-    dead = torch.zeros(2, 3, 4, 4)
-    assert SCORES["signal_strength"](by_hand(features=[dead])) == -math.inf
+def test_activation_volume_is_that_of_the_kernel_of_all_layers() -> None:
+    """Images of one colour, so that every place of an image is the same: PLACES equal rows."""
+    colours = [torch.randn(3, 50), 7 * torch.randn(3, 20) + 2]
+    activations = [
+        colour[:, :, None, None].expand(-1, -1, size, size)
+        for colour, size in zip(colours, (8, 3), strict=True)
+    ]
+    kernel = torch.zeros(3, 3)
+    for colour in colours:
+        z = (colour - colour.mean(0)) / colour.std(0, correction=0)
+        kernel = kernel + z @ z.T
+    lengths = kernel.diagonal().sqrt()
+    images = torch.linalg.eigvalsh((kernel / lengths / lengths[:, None]).double())
+    # the kernel repeats each image PLACES times, so its other eigenvalues are 0
+    places = torch.cat([PLACES * images, torch.zeros(3 * (PLACES - 1))])
+    value = SCORES["activation_volume"](by_hand(activations=activations))
+    assert value == pytest.approx(float(places.clamp_min(LEAST).log().mean()), abs=1e-3)
 
 
-def test_gradients_have_the_entropy_of_their_channels() -> None:
-    three = SIGNS[:, :, None, None]
-    same = SIGNS[:, :1, None, None].expand(-1, 3, -1, -1)
-    entropy = SCORES["gradient_entropy"]
-    assert entropy(by_hand(gradients=[three, same])) == pytest.approx(math.log(3), abs=1e-5)
-    # unlike channels of features, those of gradients count by their size
-    one = three * torch.tensor([1.0, 0, 0])[:, None, None]
-    assert entropy(by_hand(gradients=[one])) == pytest.approx(0, abs=1e-6)
-    assert math.isnan(entropy(by_hand(gradients=[torch.zeros(4, 3, 1, 1)])))
+def test_places_are_the_same_in_layers_of_any_size() -> None:
+    rows = torch.arange(4.0)[:, None].expand(4, 4)
+    fine = rows[None, None].expand(2, 1, 4, 4)
+    coarse = rows[::2, ::2][None, None].expand(2, 1, 2, 2)
+    places = torch.tensor([[[0.1, 0.9], [0.6, 0.0]], [[0.99, 0.5], [0.4, 0.4]]])
+    deviation = float(rows.var(correction=0)) ** 0.5
+    found = standardised_samples(fine, moments(fine), places) * deviation + 1.5
+    torch.testing.assert_close(found, torch.tensor([[0.0], [2], [3], [1]]))
+    deviation = 1.0
+    found = standardised_samples(coarse, moments(coarse), places) * deviation + 1
+    torch.testing.assert_close(found, torch.tensor([[0.0], [2], [2], [0]]))
+    constant = torch.full((2, 1, 4, 4), 1 / 3)
+    assert not standardised_samples(constant, moments(constant), places).any()
 
 
-def test_batch_certainty_knows_the_noise_of_batch_means() -> None:
+def test_tangent_capacity_is_the_information_in_the_directions_of_the_images() -> None:
+    capacity = SCORES["tangent_capacity"]
+    apart = torch.eye(4) * 3  # four images that each move a parameter of their own
+    alike = torch.ones(4, 6)  # all move the same ones by the same amounts
+    assert capacity(by_hand(tangents=[apart])) == pytest.approx(4 * math.log(2))
+    assert capacity(by_hand(tangents=[alike])) == pytest.approx(math.log(5))
+    assert capacity(by_hand(tangents=[apart, apart / 100])) == pytest.approx(4 * math.log(3))
+    assert capacity(by_hand(tangents=[apart, torch.zeros(4, 2)])) == pytest.approx(4 * math.log(2))
+    assert capacity(by_hand(tangents=[])) == 0
+
+
+def test_certainty_knows_the_noise_of_batch_means() -> None:
     """The closed form against what Monte-Carlo BatchNorm does: draw batches, take their means."""
     generator = torch.Generator().manual_seed(0)
     images, batch = 4000, 16
     offsets = torch.randn(images, 3, 1, 1, generator=generator) * 0.7
     features = offsets + torch.randn(images, 3, 4, 4, generator=generator)
-    value = SCORES["batch_certainty"](by_hand(features=[features, features]))
+    value = SCORES["feature_certainty"](by_hand(features=[features, features]))
+    assert value == SCORES["activation_certainty"](by_hand(activations=[features, features]))
     draws = torch.randint(images, (3000, batch), generator=generator)
     means = features.mean((2, 3))[draws].mean(1)  # 3,000 batches × 3 channels
     noise = batch * means.var(0) / features.var((0, 2, 3))
@@ -87,9 +114,9 @@ def test_batch_certainty_knows_the_noise_of_batch_means() -> None:
 def test_dead_channels_have_no_share() -> None:
     features = torch.randn(8, 3, 4, 4)
     features[:, 1] = 0
-    expected = share_between_images(features[:, [0, 2]])
-    assert share_between_images(features) == expected
-    assert share_between_images(torch.zeros(8, 3, 4, 4)).isnan()
+    expected = share_between_images(moments(features[:, [0, 2]]))
+    assert share_between_images(moments(features)) == expected
+    assert share_between_images(moments(torch.full((8, 3, 4, 4), 0.3))).isnan()
 
 
 def test_bn_nas_sums_the_mean_scales() -> None:

@@ -1,0 +1,72 @@
+"""What comes of choices: an architecture with its scores and cost, or a reason for none."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from app.scores import SCORES
+from app.scores.scorer import Scores
+from app.workbench import Workbench
+from spaces import InfeasibleError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial is told."""
+
+    state: TrialState
+    values: list[float] | None = None
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    system_attrs: dict[str, Any] = field(default_factory=dict)
+
+
+class Assessment:
+    """Turns choices into an outcome.
+
+    An architecture that was scored before, in a trial or in the reference sample, is not scored
+    again.
+    """
+
+    def __init__(self, bench: Workbench, trials: Iterable[FrozenTrial]) -> None:
+        """`trials` are those of earlier runs."""
+        self.space = bench.space
+        self.scorer = bench.scorer
+        self.composite = bench.composite
+        self.max_flops = bench.settings.search.max_flops
+        self.known = bench.reference.scores | known_scores(trials)
+
+    def __call__(self, params: dict[str, Any]) -> Outcome:
+        """COMPLETE with values, or FAIL for choices that make no valid architecture."""
+        try:
+            arch = self.space.decode(params)
+        except InfeasibleError as reason:
+            return Outcome(TrialState.FAIL, user_attrs={"infeasible": str(reason)})
+        source = "memoised" if arch in self.known else "measured"
+        if source == "measured":
+            self.known[arch] = self.scorer(arch)
+        scores = self.known[arch]
+        cost = self.space.cost(arch)
+        user_attrs = {
+            "arch": arch,
+            **self.composite.parts(scores),
+            **scores,
+            "flops": cost.macs,
+            "params": cost.params,
+            "source": source,
+        }
+        # the older of Optuna's two forms: samplers read both, optuna-dashboard only this one
+        limit = self.max_flops
+        system_attrs = {} if limit is None else {"constraints": [cost.macs - limit]}
+        values = [self.composite(scores), float(cost.macs)]
+        return Outcome(TrialState.COMPLETE, values, user_attrs, system_attrs)
+
+
+def known_scores(trials: Iterable[FrozenTrial]) -> dict[str, Scores]:
+    """Scores by architecture, as completed trials carry them."""
+    return {
+        trial.user_attrs["arch"]: {name: trial.user_attrs.get(name) for name in SCORES}
+        for trial in trials
+        if trial.state is TrialState.COMPLETE
+    }

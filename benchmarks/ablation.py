@@ -1,0 +1,99 @@
+"""What each part of the score, the unbiased rule and training are worth, on every space.
+
+    python benchmarks/ablation.py --tables DIR --dataset FOLDER
+
+Ranks the tables by our scores on three supernets: unbiased and trained, unbiased and untrained,
+biased and trained. An interrupted run goes on when the same command is given again.
+"""
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, table_path
+
+from app.cli import Device, Seed, run_command
+from app.files import write_json, write_text
+from app.rank.choice import OURS
+from app.rank.job import rank
+from app.settings import load_settings
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "trained": {},
+    "untrained": {"supernet.steps": 0},
+    "biased": {"batchnorm": "biased"},
+}
+SCORES = (*OURS, "bn_nas")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def ablation(
+    tables: Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")],
+    dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
+    runs: Annotated[Path, typer.Option(help="Folder of the studies.")] = Path("runs/ablation"),
+    sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")] = None,
+    spaces: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(BENCHMARKS),
+    variants: Annotated[str, typer.Option(help="Likewise.")] = ",".join(VARIANTS),
+    seed: Seed = None,
+    device: Device = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write results there.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables there.")] = None,
+) -> None:
+    """Rank by our scores on every space and supernet, and print a table for each space."""
+    given = {"seed": seed, "device": device, "dataset": dataset, "runs": runs}
+    given = {name: value for name, value in given.items() if value is not None}
+    results: dict[str, dict[str, Any]] = {}
+    for name, benchmark in benchmarks_of(spaces, tables).items():
+        for variant in variants.split(","):
+            options = EVERYWHERE | benchmark.options | VARIANTS[variant] | given
+            settings = load_settings(name, options | {"name": f"{name}-{variant}"})
+            found = settings.folder / "rank.json"
+            rank(
+                settings,
+                table_path(tables, name),
+                benchmark.column,
+                sample,
+                ",".join(SCORES),
+                json_file=found,
+            )
+            results.setdefault(name, {})[variant] = json.loads(found.read_text(encoding="utf-8"))
+    text = "\n".join(markdown_table(name, found) for name, found in results.items())
+    print(f"\n{text}\ntorch {torch.__version__}, {date.today().isoformat()}")
+    if json_file is not None:
+        write_json(json_file, results)
+    if markdown is not None:
+        write_text(markdown, text)
+
+
+def markdown_table(space: str, results: dict[str, Any]) -> str:
+    """τ / τ within FLOPs / mean regret (of the lowest third of budgets), for each supernet."""
+    lines = [
+        markdown_row([space, *results]),
+        markdown_row(["---", *["--:"] * len(results)]),
+    ]
+    for score in SCORES:
+        cells = [_cell(result["scores"][score]) for result in results.values()]
+        lines.append(markdown_row([score, *cells]))
+    first = next(iter(results.values()))
+    lines.append(
+        f"\n{first['architectures']} architectures of {Path(first['table']).name}, "
+        f"{first['column']}; seed {first['seed']}; on {first['hardware']}\n"
+    )
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any]) -> str:
+    tau, within = (
+        "–" if found[name] is None else f"{found[name]:.3f}" for name in ("tau", "tau_within_flops")
+    )
+    return f"{tau} / {within} / {found['regret_mean']:.2f} ({found['regret_low']:.2f})"
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(app))

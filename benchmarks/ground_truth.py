@@ -1,0 +1,70 @@
+"""The spaces with tables of trained accuracies, and what is measured on each."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+
+from app.errors import one_of
+from app.rank.table import read_table
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The column of accuracies in a space's table, and settings over the space's preset."""
+
+    column: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+# Over every preset. The supernets keep the sizes that the presets give them, but for one.
+EVERYWHERE: dict[str, Any] = {
+    "score.images": 64,
+    "supernet.steps": 1000,
+    "supernet.batch_size": 64,
+}
+# The stand-alone networks, which the baselines read and `flops` counts.
+BENCHMARKS = {
+    "nasbench201": Benchmark(
+        "cifar10_test",
+        {"space_options.cells": 5, "space_options.channels": 16, "supernet.steps": 2000},
+    ),
+    # a quarter of the published width, which costs a sixteenth
+    "nasbench101": Benchmark(
+        "cifar10_test",
+        {
+            "space_options.modules": 3,
+            "space_options.channels": 32,
+            "supernet.space_options": {"modules": 3, "channels": 32},
+            "supernet.steps": 500,
+        },
+    ),
+    "nasbenchmacro": Benchmark("cifar10_test"),
+    # the size that DARTS searches with, not that of its final networks
+    "darts": Benchmark("cifar10_valid", {"space_options.layers": 8, "space_options.channels": 16}),
+}
+
+
+def table_path(tables: Path, space: str) -> Path:
+    """Where the table of a space is."""
+    return tables / f"{space}-dev.csv"
+
+
+def benchmarks_of(spaces: str, tables: Path) -> dict[str, Benchmark]:
+    """The benchmarks of a comma-separated list of spaces, their tables checked.
+
+    Raises InputError: all are checked now, and not after hours of work on the first.
+    """
+    names = list(dict.fromkeys(name.strip() for name in spaces.split(",")))
+    for name in names:
+        if name not in BENCHMARKS:
+            raise one_of(name, "space", list(BENCHMARKS))
+        read_table(table_path(tables, name), BENCHMARKS[name].column)
+    return {name: BENCHMARKS[name] for name in names}
+
+
+def markdown_row(cells: list[str]) -> str:
+    """One line of a table."""
+    return f"| {' | '.join(cells)} |"

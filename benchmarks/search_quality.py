@@ -1,0 +1,137 @@
+"""How much of the best front our NSGA-II finds in a number of trials, against Optuna's.
+
+    python benchmarks/search_quality.py --table nasbench201-dev.csv
+
+Accuracy ↑ against multiply–adds ↓ on NAS-Bench-201. The table holds some of the 15,625 cells; the
+others get the accuracy that a forest of regression trees, fitted to the table, predicts from their
+six operations. The figure is the hypervolume of the front found, up to the largest network and the
+median accuracy, as a share of the hypervolume of the front of all cells: mean and standard error
+over seeds. Both samplers ask and tell in memory, with the same population.
+"""
+
+import csv
+import sys
+from itertools import product
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Annotated, Any
+
+import numpy as np
+import optuna
+import typer
+from numpy.typing import NDArray
+from optuna.trial import create_trial
+from sklearn.ensemble import ExtraTreesRegressor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+
+import spaces
+from app.cli import run_command
+from app.errors import InputError
+from app.search.evolution import Evolution
+from app.search.proposals import InMemory, Proposals
+from app.search.study import DIRECTIONS
+
+app = typer.Typer(add_completion=False)
+
+
+def all_cells(table: Path, column: str) -> dict[str, tuple[float, float]]:
+    """Accuracy and multiply–adds of every cell, as in the table or as predicted from it."""
+    space = spaces.create("nasbench201", 10, 32, {})
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            known = {row["arch"]: float(row[column]) for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"cannot read '{column}' of '{table}': {error}") from None
+    names, choices = list(space.choices), [d.choices for d in space.choices.values()]
+    archs = [space.decode(dict(zip(names, c, strict=True))) for c in product(*choices)]
+
+    def features(arch: str) -> list[bool]:
+        chosen = space.encode(arch)
+        return [chosen[n] == c for n, cs in zip(names, choices, strict=True) for c in cs]
+
+    forest = ExtraTreesRegressor(300, random_state=0)
+    forest.fit([features(arch) for arch in known], list(known.values()))
+    predicted = dict(zip(archs, forest.predict([features(a) for a in archs]), strict=True))
+    accuracies = predicted | known
+    return {arch: (accuracies[arch], float(space.cost(arch).macs)) for arch in archs}
+
+
+def hypervolume(points: NDArray[Any], worst: NDArray[Any]) -> float:
+    """Area between the front of points (accuracy, cost) and the worst of both."""
+    area, best = 0.0, worst[0]
+    for accuracy, cost in points[np.lexsort((-points[:, 0], points[:, 1]))]:
+        if accuracy > best and cost < worst[1]:
+            area += (accuracy - best) * (worst[1] - cost)
+            best = accuracy
+    return float(area)
+
+
+@app.command()
+def main(
+    table: Annotated[Path, typer.Option(help="CSV file with a column 'arch'.")],
+    column: str = "cifar10_test",
+    trials: Annotated[str, typer.Option(help="Numbers with commas between.")] = "100,200,500,1000",
+    population: Annotated[int, typer.Option(min=4)] = 32,
+    max_flops: Annotated[float | None, typer.Option(help="A constraint on both.")] = None,
+    seeds: Annotated[int, typer.Option(min=2)] = 10,
+) -> None:
+    """Measure and print shares of the best hypervolume."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = spaces.create("nasbench201", 10, 32, {})
+    cells = all_cells(table, column)
+    allowed = np.array([p for p in cells.values() if max_flops is None or p[1] <= max_flops])
+    worst = np.array([np.median(allowed[:, 0]), allowed[:, 1].max()])
+    whole = hypervolume(allowed, worst)
+    counts = sorted(int(count) for count in trials.split(","))
+
+    def shares(source: Proposals) -> list[float]:
+        found: list[tuple[float, float]] = []
+        archs = []
+        shares = []
+        for number in range(1, counts[-1] + 1):
+            params = source.propose()
+            arch = space.decode(params)
+            accuracy, cost = cells[arch]
+            excess = 0.0 if max_flops is None else cost - max_flops
+            limit = {} if max_flops is None else {"constraints": [excess]}
+            source.learn(
+                create_trial(
+                    values=[accuracy, cost],
+                    params=params,
+                    distributions=dict(space.choices),
+                    user_attrs={"arch": arch},
+                    system_attrs=limit,
+                )
+            )
+            archs.append(arch)
+            if excess <= 0:
+                found.append((accuracy, cost))
+            if number in counts:
+                points = np.array(found or [tuple(worst)])
+                shares.append(hypervolume(points, worst) / whole)
+        return [*shares, len(set(archs)) / len(archs)]
+
+    def plain(seed: int) -> Proposals:
+        sampler = optuna.samplers.NSGAIISampler(population_size=population, seed=seed)
+        return InMemory(sampler, space, DIRECTIONS)
+
+    def ours(seed: int) -> Proposals:
+        return Evolution(space, DIRECTIONS, population, seed)
+
+    header = [f"{count} trials" for count in counts]
+    print(f"{'hypervolume found, of all':<28}{''.join(f'{h:>18}' for h in header)}{'new':>18}")
+    for name, make in (("plain NSGA-II", plain), ("ours", ours)):
+        results = [shares(make(seed)) for seed in range(seeds)]
+        cols = [
+            f"{fmean(column):.4f} ± {stdev(column) / seeds**0.5:.4f}"
+            for column in zip(*results, strict=True)
+        ]
+        print(f"{name:<28}{''.join(f'{cell:>18}' for cell in cols)}", flush=True)
+    print(
+        f"{seeds} seeds from 0, population {population}, {len(cells)} cells, {table.name} {column}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(app))
