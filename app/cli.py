@@ -9,6 +9,7 @@ import typer
 from app.errors import InputError
 
 if TYPE_CHECKING:
+    from app.retrain.choice import Selection
     from app.settings import StudySettings
 
 app = typer.Typer(
@@ -31,6 +32,13 @@ StudyName = Annotated[str | None, typer.Option(help="Name to keep the study unde
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the study file."),
+]
+
+KnownStudy = Annotated[str, typer.Option(help="A study that was run, a preset or a study file.")]
+Trials = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
+Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
+Picks = Annotated[
+    list[str] | None, typer.Option(help="knee, best-score or max-flops=300M on the front.")
 ]
 
 
@@ -129,6 +137,99 @@ def rank(
 
 
 @app.command()
+def retrain(
+    study: KnownStudy,
+    trial: Trials = None,
+    arch: Archs = None,
+    pick: Picks = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="A network of torchvision, such as resnet18 or mobilenet_v2:0.5."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images [50].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step [128].")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate [0.1].")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="[0.0005]")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="[0.1]")] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Decay of the averaged weights [0.998].")
+    ] = None,
+    trivial_augment: Annotated[
+        bool, typer.Option("--trivial-augment", help="Besides random crops and mirroring.")
+    ] = False,
+    validation: Annotated[float | None, typer.Option(help="Share held out [0.1].")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without progress [never].")
+    ] = None,
+    runs: Runs = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    image_size: ImageSize = None,
+    seed: Seed = None,
+    device: Device = None,
+    storage: Storage = None,
+    study_name: StudyName = None,
+    set_: Assignments = None,
+) -> None:
+    """Train found networks from scratch, and compare them."""
+    from app.retrain.job import retrain as retrain_networks
+    from app.retrain.recipe import make_recipe
+
+    recipe = make_recipe(
+        {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": lr,
+            "weight_decay": weight_decay,
+            "label_smoothing": label_smoothing,
+            "ema": ema,
+            "trivial_augment": trivial_augment,
+            "validation": validation,
+            "patience": patience,
+        }
+    )
+    options = {
+        "runs": runs,
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "image_size": image_size,
+        "seed": seed,
+        "device": device,
+        "storage": storage,
+        "name": study_name,
+    }
+    selection = _selection(trial, arch, pick)
+    retrain_networks(_known(study, options, set_), selection, baseline or [], recipe)
+
+
+@app.command()
+def export(
+    study: KnownStudy,
+    out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
+    trial: Trials = None,
+    arch: Archs = None,
+    pick: Picks = None,
+    runs: Runs = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    storage: Storage = None,
+    study_name: StudyName = None,
+    set_: Assignments = None,
+) -> None:
+    """Write a found network as ONNX or for torch.export, with its weights and a description."""
+    from app.export.job import export as export_network
+
+    options = {
+        "runs": runs,
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "storage": storage,
+        "name": study_name,
+    }
+    export_network(_known(study, options, set_), _selection(trial, arch, pick), out)
+
+
+@app.command()
 def studies(runs: Runs = None, storage: Storage = None) -> None:
     """The presets, and how far each has come."""
     from app.listing import print_studies
@@ -146,7 +247,7 @@ def dashboard(
     ] = False,
 ) -> None:
     """Serve optuna-dashboard on the database."""
-    from app.dashboard import serve
+    from app.dashboard.serve import serve
 
     serve(runs or Path("runs"), storage, port, every_trial)
 
@@ -159,6 +260,22 @@ def _settings(
 
     overrides = {field: value for field, value in options.items() if value is not None}
     return load_settings(study, overrides | _assignments(assignments or []))
+
+
+def _known(study: str, options: dict[str, Any], assignments: list[str] | None) -> "StudySettings":
+    """As `_settings`, of what the study was last run with where it has been run."""
+    from app.settings import load_study
+
+    overrides = {field: value for field, value in options.items() if value is not None}
+    return load_study(study, overrides | _assignments(assignments or []))
+
+
+def _selection(
+    trials: list[int] | None, archs: list[str] | None, picks: list[str] | None
+) -> "Selection":
+    from app.retrain.choice import Selection
+
+    return Selection(trials or [], archs or [], picks or [])
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:

@@ -1,21 +1,22 @@
 """The main job, top to bottom: data → supernet → reference sample → search → report."""
 
-from pathlib import Path
 from typing import Any
 
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import TrialState
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
+from app.dashboard import publish
+from app.dashboard.artifacts import discard_artifacts
 from app.device import device_name, pick_device
+from app.files import write_json
 from app.interrupt import stop_between_steps
 from app.progress import progress_bar
-from app.report.front import completed_rows, front_table, pareto_front, write_front
-from app.report.markdown import write_report
-from app.report.picture import write_picture
+from app.report.front import front_table
+from app.report.material import Material
+from app.report.writing import write_reports
 from app.search.commit import GroupCommit
 from app.search.evolution import SpaceExhaustedError
 from app.search.loop import Batches, Search
@@ -49,10 +50,12 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
         storage = open_storage(settings.storage_url)
         data, space = open_data(settings, files, device)
         if fresh:  # not before the input is known to be good
+            discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
             files.discard()
         definition = study_definition(settings, data)
         study = open_study(storage, settings.name, definition)
+        write_json(files.settings, settings.model_dump(mode="json"))
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
             f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
@@ -115,46 +118,21 @@ def group_commit(storage_url: str, study: Study) -> GroupCommit | None:
 def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
     """Write the report files, print the front and say where everything lies."""
     settings, files = bench.settings, bench.files
-    rows = completed_rows(study)
-    front = pareto_front(rows)
-    write_front(files.front, front)
-    write_picture(
-        files.picture,
-        rows,
-        front,
-        settings.search.max_flops,
-        f"{settings.name}: {settings.space} on {Path(settings.dataset).name}, {len(rows)} trials",
-    )
-    write_report(
-        files.report,
-        settings.name,
-        {"dataset": settings.dataset, **definition},
-        device_name(bench.device),
-        {
-            "supernet": bench.training.seconds,
-            "reference sample": bench.reference.seconds,
-            "search": search_seconds(study),
-        },
-        rows,
-        front,
-        settings.search.sampler,
-    )
-    out.print(front_table(front))
+    hardware = device_name(bench.device)
+    material = Material.gather(settings, files, study, definition, bench.space, hardware)
+    write_reports(files, material)
+    publish(study, material)
+    out.print(front_table(material.front))
     for what, place in {
         "front": files.front,
         "picture": files.picture,
-        "report": files.report,
+        "report": files.page,
+        "as text": files.report,
         "supernet": files.supernet,
         "trials": shown_storage(settings.storage_url),
         "dashboard": f"python main.py dashboard --runs {settings.runs}",
     }.items():
         out.print(f"{what:<10}{place}", soft_wrap=True, markup=False)
-
-
-def search_seconds(study: Study) -> float:
-    """Time spent in completed trials."""
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sum(t.duration.total_seconds() for t in trials if t.duration)
 
 
 def shown_storage(storage_url: str) -> str:

@@ -1,5 +1,6 @@
 """A study file, and options over it, validated into one typed object."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -21,13 +22,23 @@ from pydantic import (
 from app.errors import InputError, one_of
 
 PRESETS = Path(__file__).parent.parent / "studies"
+SAVED = "study.json"
+"""In a study's folder: what it was last run with."""
 
 
 def _count(value: object) -> object:
     """Let people write 300M or 1.5G for a number of multiply–adds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"([\d.]+)\s*([kKMG])", value.strip())):
-        return float(match[1]) * {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+    if isinstance(value, str) and (count := parse_count(value)) is not None:
+        return count
     return value
+
+
+def parse_count(text: str) -> float | None:
+    """The number that `300M`, `1.5G`, `20k` or `1000` writes; None for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kKMG]?)", text.strip())
+    if match is None:
+        return None
+    return float(match[1]) * {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
 
 
 class _Settings(BaseModel):
@@ -92,6 +103,11 @@ class StudySettings(_Settings):
         return value
 
     @property
+    def dataset_name(self) -> str:
+        """The data set's name, or that of its folder."""
+        return Path(self.dataset).name
+
+    @property
     def folder(self) -> Path:
         """Where everything of the study lies, except its trials."""
         return self.runs / self.name
@@ -135,12 +151,38 @@ def load_settings(study: str, overrides: dict[str, Any] | None = None) -> StudyS
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"the study file '{path}' is not valid TOML: {error}") from None
     values.setdefault("name", path.stem)
-    for field, value in (overrides or {}).items():
+    return _validated(values, overrides or {}, path)
+
+
+def _validated(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> StudySettings:
+    """`values` of the file at `path` with `overrides` over them. Raises InputError."""
+    for field, value in overrides.items():
         _set(values, field, value)
     try:
         return StudySettings.model_validate(values)
     except ValidationError as error:
         raise InputError(_describe(error, path)) from None
+
+
+def load_study(study: str, overrides: dict[str, Any] | None = None) -> StudySettings:
+    """Settings of a study that may have been run: what it was last run with, by its name.
+
+    A name that no run has is a preset's or a file's, as in `load_settings`; `overrides` win over
+    either. Raises InputError.
+    """
+    given = overrides or {}
+    runs = Path(given.get("runs", "runs"))
+    name = given.get("name") or (Path(study).stem if study.endswith(".toml") else study)
+    saved = runs / name / SAVED
+    if not saved.exists():
+        return load_settings(study, given)
+    try:
+        values = json.loads(saved.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it holds no settings")
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read '{saved}': {error}") from None
+    return _validated(values, {**given, "runs": runs, "name": name}, saved)
 
 
 def _set(values: dict[str, Any], field: str, value: Any) -> None:

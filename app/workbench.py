@@ -22,7 +22,7 @@ from app.scores.observation import Anchors
 from app.scores.reference import Reference, score_reference
 from app.scores.scorer import Scorer
 from app.search.study import check_definition
-from app.settings import StudySettings
+from app.settings import SAVED, StudySettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, train_supernet
 from spaces import Placement, Space
@@ -60,6 +60,26 @@ class Files:
         return self.folder / "report.md"
 
     @property
+    def page(self) -> Path:
+        """The report as a page."""
+        return self.folder / "report.html"
+
+    @property
+    def settings(self) -> Path:
+        """What the study was last run with, for the commands that go on from it."""
+        return self.folder / SAVED
+
+    @property
+    def retrained(self) -> Path:
+        """The folder of the networks that were trained from scratch."""
+        return self.folder / "retrained"
+
+    @property
+    def comparison(self) -> Path:
+        """The networks of the last `retrain` as a table."""
+        return self.retrained / "comparison.csv"
+
+    @property
     def rank(self) -> Path:
         """The folder of the rank benchmark."""
         return self.folder / "rank"
@@ -69,9 +89,14 @@ class Files:
         """Held by the process that works on the study."""
         return self.folder / "lock"
 
+    @property
+    def reports(self) -> tuple[Path, ...]:
+        """What the end of a run writes."""
+        return self.front, self.picture, self.report, self.page
+
     def discard(self) -> None:
-        """Delete what a run has made."""
-        for path in (self.supernet, self.reference, self.front, self.picture, self.report):
+        """Delete what a run has made; networks that were retrained have cost too much, and stay."""
+        for path in (self.supernet, self.reference, *self.reports):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.rank, ignore_errors=True)
 

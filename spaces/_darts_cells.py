@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from spaces._darts_ops import BUILDERS
 from spaces.base import ArchitectureError
+from spaces.sketch import Graph, Kind, Vertex
 
 KINDS = ("normal", "reduce")
 NODES = (2, 3, 4, 5)
@@ -15,6 +16,16 @@ OPERATIONS = tuple(BUILDERS)
 Entry = tuple[str, int]
 """An operation and the node it reads; 0 and 1 are the outputs of the two cells before."""
 
+_LOOKS = {
+    "none": Vertex("none", Kind.NONE),
+    "max_pool_3x3": Vertex("max pool 3×3", Kind.POOLING),
+    "avg_pool_3x3": Vertex("avg pool 3×3", Kind.POOLING),
+    "skip_connect": Vertex("skip", Kind.IDENTITY),
+    "sep_conv_3x3": Vertex("sep conv 3×3", Kind.CONVOLUTION, 3),
+    "sep_conv_5x5": Vertex("sep conv 5×5", Kind.CONVOLUTION, 5),
+    "dil_conv_3x3": Vertex("dil conv 3×3", Kind.CONVOLUTION, 3),
+    "dil_conv_5x5": Vertex("dil conv 5×5", Kind.CONVOLUTION, 5),
+}
 _CONCATS = ("[2, 3, 4, 5]", "(2, 3, 4, 5)", "range(2, 6)", "list(range(2, 6))")
 _SYNTAX_ERRORS = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
 
@@ -53,6 +64,19 @@ def to_genotype(cells: Cells) -> str:
         for kind, entries in cells._asdict().items()
     )
     return f"Genotype({fields})"
+
+
+def graph(title: str, cell: tuple[Entry, ...]) -> Graph:
+    """The cell as a graph, an operation being a vertex between the nodes."""
+    vertices = [Vertex(f"cell k−{k}", Kind.TERMINAL) for k in (2, 1)]
+    vertices += [Vertex(str(node), Kind.NODE) for node in NODES]
+    output = len(vertices)
+    vertices.append(Vertex("output", Kind.TERMINAL))
+    edges = [(node, output) for node in NODES]
+    for i, (operation, source) in enumerate(cell):
+        edges += [(source, len(vertices)), (len(vertices), NODES[i // 2])]
+        vertices.append(_LOOKS[operation])
+    return Graph(title, tuple(vertices), tuple(edges))
 
 
 def _read_json(text: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from spaces.batchnorm import Placement
 from spaces.cost import Cost
+from spaces.sketch import Kind, Layer, Sketch, Strip
 
 
 class ArchitectureError(ValueError):
@@ -114,6 +115,11 @@ class Space(ABC):
     @abstractmethod
     def cost(self, arch: str) -> Cost:
         """Multiply–adds and parameters of `network(arch)`, from tables."""
+
+    def sketch(self, arch: str) -> Sketch:
+        """What `arch` looks like; unless a space knows better, its choices in a row."""
+        choices = self.encode(arch).values()
+        return (Strip("choices", tuple(Layer(str(c), Kind.CONVOLUTION) for c in choices)),)
 
     def sample(self, rng: Random) -> str:
         """A random architecture: every choice uniform, infeasible draws drawn again."""

@@ -15,6 +15,7 @@ from spaces._darts_cells import (
     NODES,
     OPERATIONS,
     canonical_cells,
+    graph,
     parse,
     to_genotype,
     to_json,
@@ -23,6 +24,7 @@ from spaces._darts_networks import EDGES, CellShape, DartsSupernet, EdgeShape, N
 from spaces.base import Space, Supernet
 from spaces.batchnorm import Placement
 from spaces.cost import Cost, count
+from spaces.sketch import Sketch
 
 SLOTS = "ab"
 
@@ -124,6 +126,11 @@ class Darts(Space):
             for operation, source in shape.entries(cells)
         )
         return sum(chosen, self._fixed_cost)
+
+    def sketch(self, arch: str) -> Sketch:
+        """Both cells."""
+        cells = parse(arch)
+        return graph("normal cell", cells.normal), graph("reduction cell", cells.reduce)
 
     @cached_property
     def _table(self) -> dict[tuple[EdgeShape, str], Cost]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from spaces.base import Space, Supernet, Tap
 from spaces.batchnorm import Placement, freeze_convolutions, initialise, last_scales
 from spaces.cost import Cost, count
+from spaces.sketch import Kind, Layer, Sketch, Strip
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ class LayeredSpace(Space):
 
     Attributes:
         labels: Each candidate's code, and what Optuna and its dashboard call it.
+        blocks: Kernel and expansion of each candidate that is an inverted residual block.
         separator: What stands between the codes of a string.
         features: Channels of the head, which the classifier reads.
     """
 
     labels: ClassVar[Mapping[str, str]]
+    blocks: ClassVar[Mapping[str, tuple[int, int]]]
     separator: ClassVar[str]
     features: ClassVar[int]
 
@@ -129,6 +132,19 @@ class LayeredSpace(Space):
         """The fixed part plus a look-up per layer."""
         chosen = zip(self.codes(arch), self.layers, strict=True)
         return sum((self._table[layer] for layer in chosen), self._fixed_cost)
+
+    def sketch(self, arch: str) -> Sketch:
+        """The searched layers in a row."""
+        chosen = zip(self.codes(arch), self.layers, strict=True)
+        return (Strip("searched layers", tuple(self._layer(*layer) for layer in chosen)),)
+
+    def _layer(self, code: str, shape: LayerShape) -> Layer:
+        label, output = self.labels[code], (shape.stride, shape.outputs, shape.size_out)
+        if code in self.blocks:
+            return Layer(label, Kind.CONVOLUTION, *self.blocks[code], *output)
+        if shape.is_plain:
+            return Layer(label, Kind.IDENTITY, 0, 1, *output)
+        return Layer(f"{label} (1×1)", Kind.CONVOLUTION, 1, 1, *output)  # a projection
 
     @cached_property
     def _table(self) -> dict[tuple[str, LayerShape], Cost]:

@@ -38,6 +38,7 @@ class MobileNet(LayeredSpace):
 
     name: ClassVar[str] = "mobilenet"
     labels = {code: f"k{k} e{e}" for code, (k, e) in BLOCKS.items()} | {SKIP: "skip"}
+    blocks = BLOCKS
     separator = ","
     features = HEAD
 

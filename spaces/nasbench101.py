@@ -16,8 +16,14 @@ from spaces._nasbench101_parts import STEM, CellShape, Part, PlainCell, SlicedPa
 from spaces.base import Space, Supernet, Tap
 from spaces.batchnorm import Placement, freeze_convolutions, initialise
 from spaces.cost import Cost, count
+from spaces.sketch import Graph, Kind, Sketch, Vertex
 
 STACKS = 3
+LOOKS = {
+    "conv3x3-bn-relu": Vertex("conv 3×3", Kind.CONVOLUTION, 3),
+    "conv1x1-bn-relu": Vertex("conv 1×1", Kind.CONVOLUTION, 1),
+    "maxpool3x3": Vertex("max pool 3×3", Kind.POOLING),
+}
 
 
 @register
@@ -96,6 +102,14 @@ class NASBench101(Space):
             for part in shape.parts(cell).values()
         )
         return sum(parts, self._fixed_cost)
+
+    def sketch(self, arch: str) -> Sketch:
+        """The cell, its operations being the vertices."""
+        cell = canonical_cell(arch)
+        inner = (LOOKS[operation] for operation in cell.operations)
+        ends = (Vertex(name, Kind.TERMINAL) for name in ("input", "output"))
+        vertices = (next(ends), *inner, next(ends))
+        return (Graph("cell", vertices, tuple(sorted(cell.edges))),)
 
     @cached_property
     def _fixed_cost(self) -> Cost:

@@ -15,6 +15,7 @@ from spaces.base import ArchitectureError, Space, Supernet, Tap
 from spaces.batchnorm import Placement, freeze_convolutions, initialise, last_scales
 from spaces.cost import Cost, count
 from spaces.ops import AvgPool, ReLUConvBN, Skip, conv
+from spaces.sketch import Graph, Kind, Sketch, Vertex
 
 NONE, SKIP, CONV1, CONV3, POOL = OPS = (
     "none",
@@ -23,6 +24,12 @@ NONE, SKIP, CONV1, CONV3, POOL = OPS = (
     "nor_conv_3x3",
     "avg_pool_3x3",
 )
+LOOKS = {
+    SKIP: Vertex("skip", Kind.IDENTITY),
+    CONV1: Vertex("conv 1×1", Kind.CONVOLUTION, 1),
+    CONV3: Vertex("conv 3×3", Kind.CONVOLUTION, 3),
+    POOL: Vertex("avg pool 3×3", Kind.POOLING),
+}
 EDGES = tuple((node, source) for node in (1, 2, 3) for source in range(node))
 TEMPLATE = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
 PATTERN = re.compile(re.escape(TEMPLATE).replace(r"\{\}", r"(\w+)"))
@@ -110,6 +117,20 @@ class NASBench201(Space):
     def cost(self, arch: str) -> Cost:
         """The fixed part plus a look-up per edge."""
         return sum((self._table[op] for op in self.operations(arch)), self._fixed_cost)
+
+    def sketch(self, arch: str) -> Sketch:
+        """The cell: its nodes, and the operation between each two that have one."""
+        vertices = [
+            Vertex("input", Kind.TERMINAL),
+            *(Vertex(str(node), Kind.NODE) for node in (1, 2)),
+            Vertex("output", Kind.TERMINAL),
+        ]
+        edges = []
+        for (node, source), op in zip(EDGES, self.operations(arch), strict=True):
+            if op != NONE:
+                edges += [(source, len(vertices)), (len(vertices), node)]
+                vertices.append(LOOKS[op])
+        return (Graph("cell", tuple(vertices), tuple(edges)),)
 
     @property
     def widths(self) -> Iterator[int]:

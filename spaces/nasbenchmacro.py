@@ -37,6 +37,7 @@ class NASBenchMacro(LayeredSpace):
 
     name: ClassVar[str] = "nasbenchmacro"
     labels = {IDENTITY: "identity"} | {code: f"k{k} e{e}" for code, (k, e) in BLOCKS.items()}
+    blocks = BLOCKS
     separator = ""
     features = HEAD
 

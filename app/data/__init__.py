@@ -2,6 +2,7 @@
 
 from app.data.image_data import ImageData, Split
 from app.data.loading import load
+from app.data.split import hold_out
 from app.data.stream import BatchStream
 
-__all__ = ["BatchStream", "ImageData", "Split", "load"]
+__all__ = ["BatchStream", "ImageData", "Split", "hold_out", "load"]

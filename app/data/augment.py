@@ -1,7 +1,8 @@
-"""Random crop and mirror of a whole batch in one gather."""
+"""Random changes to pictures: crop and mirror a whole batch in one gather, TrivialAugment."""
 
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 
 
 def crop_and_mirror(pixels: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
@@ -25,3 +26,16 @@ def crop_and_mirror(pixels: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor
 def _reflect(position: Tensor, size: int) -> Tensor:
     """Fold positions beyond 0 ... size - 1 back inside, the border itself not repeated."""
     return (size - 1) - ((size - 1) - position.abs()).abs()
+
+
+def trivial_augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """One random operation of random strength a picture (TrivialAugment, arXiv 2103.10158).
+
+    `pixels`: uint8, B×3×S×S; yields the same. torchvision draws from PyTorch's global generator,
+    so that is seeded from `generator` meanwhile: what is drawn can be resumed.
+    """
+    transform = v2.TrivialAugmentWide()
+    seed = int(torch.randint(1 << 62, (), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return torch.stack([transform(picture) for picture in pixels])

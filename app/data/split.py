@@ -1,7 +1,8 @@
-"""The 80/20 split of a data set that comes without a test split."""
+"""Splits by class: 80/20 where a data set has no test split, and what is held out of training."""
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 
 from app.data.pictures import Pictures
 
@@ -14,15 +15,24 @@ def split(pictures: Pictures) -> tuple[Pictures, Pictures]:
 
     Every class needs two pictures or more; the caller checks that.
     """
+    train, test = hold_out(pictures.labels, TEST_SHARE)
+    return pictures.subset(train), pictures.subset(test)
+
+
+def hold_out(labels: Sequence[int], share: float) -> tuple[list[int], list[int]]:
+    """Indices to keep and indices held out, each sorted; every class gives its share, at least one.
+
+    A class of one picture keeps it. The same labels are always split alike.
+    """
     members: dict[int, list[int]] = defaultdict(list)
-    for index, label in enumerate(pictures.labels):
+    for index, label in enumerate(labels):
         members[label].append(index)
-    train: list[int] = []
-    test: list[int] = []
+    kept: list[int] = []
+    held: list[int] = []
     shuffler = random.Random(SPLIT_SEED)
     for label in sorted(members):
         shuffler.shuffle(members[label])
-        held_out = max(1, round(TEST_SHARE * len(members[label])))
-        test += members[label][:held_out]
-        train += members[label][held_out:]
-    return pictures.subset(sorted(train)), pictures.subset(sorted(test))
+        count = min(max(1, round(share * len(members[label]))), len(members[label]) - 1)
+        held += members[label][:count]
+        kept += members[label][count:]
+    return sorted(kept), sorted(held)

@@ -1,5 +1,6 @@
 """Endless shuffled batches that continue after an interruption exactly where they stopped."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,22 +10,37 @@ from app.data.augment import crop_and_mirror
 from app.data.image_data import ImageData
 from app.errors import InputError
 
+Policy = Callable[[Tensor, torch.Generator], Tensor]
+"""Further augmentation of a uint8 batch, B×3×S×S, drawing from the generator."""
+
 
 class BatchStream:
     """Batches of the training split, each pass in a new order, a last partial batch dropped.
 
+    `members` are the pictures to draw from, int64 indices on the CPU; None is all of them. With
+    `augment` pictures are cropped and mirrored at random, and then changed by `policy` if given.
     Its generator lives on the CPU whatever the device, so all devices draw the same batches.
-    Raises InputError unless 1 ≤ batch_size ≤ number of training pictures.
+    Raises InputError unless 1 ≤ batch_size ≤ number of pictures.
     """
 
     def __init__(
-        self, data: ImageData, batch_size: int, seed: int, augment: bool, device: torch.device
+        self,
+        data: ImageData,
+        batch_size: int,
+        seed: int,
+        augment: bool,
+        device: torch.device,
+        members: Tensor | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        if not 1 <= batch_size <= len(data.train):
+        self._members = torch.arange(len(data.train)) if members is None else members
+        count = len(self._members)
+        if not 1 <= batch_size <= count:
             raise InputError(
-                f"batch size {batch_size} does not suit the {len(data.train)} training pictures; "
-                f"choose 1 to {len(data.train)}"
+                f"batch size {batch_size} does not suit the {count} training pictures; "
+                f"choose 1 to {count}"
             )
+        self._policy = policy
         self._data = data
         self._batch_size = batch_size
         self._augment = augment
@@ -60,20 +76,21 @@ class BatchStream:
 
         Raises InputError if that stream ran over another number of pictures.
         """
-        if len(state["order"]) != len(self._data.train):
+        if len(state["order"]) != len(self._members):
             raise InputError(
                 f"the checkpoint was made with {len(state['order'])} training pictures, the data "
-                f"set has {len(self._data.train)}; give the same data set or start afresh"
+                f"set has {len(self._members)}; give the same data set or start afresh"
             )
         self._generator.set_state(state["generator"].cpu())
         self._order = state["order"].cpu().clone()
         self._position = int(state["position"])
 
     def _shuffle(self) -> Tensor:
-        return torch.randperm(len(self._data.train), generator=self._generator)
+        return self._members[torch.randperm(len(self._members), generator=self._generator)]
 
     def _augmented(self, pixels: Tensor) -> Tensor:
         count, reach = len(pixels), self._data.image_size // 8
         offsets = torch.randint(-reach, reach + 1, (2, count), generator=self._generator)
         mirrored = torch.rand(count, generator=self._generator) < 0.5
-        return crop_and_mirror(pixels, offsets, mirrored & self._data.flip)
+        pixels = crop_and_mirror(pixels, offsets, mirrored & self._data.flip)
+        return self._policy(pixels, self._generator) if self._policy else pixels

@@ -4,31 +4,22 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from app.files import write_text
-from app.report.front import Row
+from app.report.material import Material
 
 PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard", "ultralytics-thop")
 
 
-def write_report(
-    path: Path,
-    name: str,
-    definition: dict[str, Any],
-    hardware: str,
-    seconds: dict[str, float],
-    rows: list[Row],
-    front: list[Row],
-    sampler: str,
-) -> None:
+def write_report(path: Path, material: Material) -> None:
     """Write `report.md`."""
+    settings, rows, front = material.settings, material.rows, material.front
     lines = [
-        f"# Study {name}",
+        f"# Study {settings.name}",
         "",
         f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {len(rows)} completed trials "
-        f"(sampler {sampler}), {len({row.arch for row in rows})} different architectures, "
-        f"{len(front)} of them on the front.",
+        f"(sampler {settings.search.sampler}), {len({row.arch for row in rows})} different "
+        f"architectures, {len(front)} of them on the front.",
         "",
         "![Score against FLOPs](front.png)",
         "",
@@ -44,11 +35,12 @@ def write_report(
         "",
         "All columns, the parts of the score included, are in `front.csv`.",
         "",
+        *_retrained(material),
         "## Time per stage",
         "",
         "| stage | seconds |",
         "|---|--:|",
-        *(f"| {stage} | {value:.1f} |" for stage, value in seconds.items()),
+        *(f"| {stage} | {value:.1f} |" for stage, value in material.seconds.items()),
         "",
         "Summed over interruptions; a trial counts from its first question to its answer.",
         "",
@@ -56,13 +48,37 @@ def write_report(
         "",
         "| setting | value |",
         "|---|---|",
-        *(f"| {key} | {value} |" for key, value in definition.items()),
+        f"| dataset | {settings.dataset} |",
+        *(f"| {key} | {value} |" for key, value in material.definition.items()),
         "",
         "## Machine and versions",
         "",
-        f"- {hardware}; {platform.processor() or platform.machine()}, {platform.platform()}",
+        f"- {material.hardware}; {platform.processor() or platform.machine()}, "
+        f"{platform.platform()}",
         f"- Python {platform.python_version()}, "
         + ", ".join(f"{package} {version(package)}" for package in PACKAGES),
         "",
     ]
     write_text(path, "\n".join(lines))
+
+
+def _retrained(material: Material) -> list[str]:
+    """Networks that were trained from scratch, best first."""
+    if not material.results:
+        return []
+    return [
+        "## Trained from scratch",
+        "",
+        "| network | test % | validation % | best epoch | FLOPs (M) | params (M) |",
+        "|---|--:|--:|--:|--:|--:|",
+        *(
+            f"| {material.name_of(result)} | {100 * result.test_accuracy:.2f} "
+            f"± {100 * result.standard_error:.2f} | {100 * result.validation_accuracy:.2f} "
+            f"| {result.best_epoch}/{result.epochs} | {result.flops / 1e6:.2f} "
+            f"| {result.params / 1e6:.3f} |"
+            for result in sorted(material.results, key=lambda result: -result.test_accuracy)
+        ),
+        "",
+        "The best epoch was chosen by validation images held out of training; only it was tested.",
+        "",
+    ]

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from app.files import write_atomically
 from app.report.front import Row
+from app.report.statistics import lowest_in_view
 
 
 def write_picture(
@@ -54,6 +55,5 @@ def _lowest_in_view(scores: np.ndarray, front: list[float]) -> float:
     if not len(scores):
         return -np.inf
     low, high = np.quantile(scores, [0.25, 0.75])
-    fence = low - 3 * (high - low)
-    lowest = min([fence, *(score - 0.05 * (high - low) for score in front)])
-    return float(lowest)
+    fence = lowest_in_view(list(scores))
+    return float(min([fence, *(score - 0.05 * (high - low) for score in front)]))

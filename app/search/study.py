@@ -42,6 +42,13 @@ def open_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> S
     return study
 
 
+def find_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> Study | None:
+    """The study `name` if it is stored, checked against `definition`; nothing is made."""
+    if name not in optuna.get_all_study_names(storage):
+        return None
+    return open_study(storage, name, definition)
+
+
 def with_sampler(study: Study, storage: BaseStorage, sampler: BaseSampler) -> Study:
     """The same study, sampled by `sampler`."""
     return optuna.load_study(study_name=study.study_name, storage=storage, sampler=sampler)

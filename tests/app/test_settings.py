@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import InputError
-from app.settings import load_settings, presets
+from app.settings import SAVED, load_settings, load_study, parse_count, presets
 
 
 @pytest.mark.parametrize("name", presets())
@@ -71,3 +71,27 @@ def test_study_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_text("seed = 1")
     with pytest.raises(InputError, match="lacks 'space'"):
         load_settings(str(path))
+
+
+def test_counts_are_written_as_people_write_them() -> None:
+    assert [parse_count(text) for text in ("300M", "1.5G", " 20 k", "1000", "2K")] == [
+        *(300e6, 1.5e9, 20e3, 1000, 2e3)
+    ]
+    assert [parse_count(text) for text in ("", "M", "1.2.3M", "-5M", "many", "nan")] == [None] * 6
+
+
+def test_a_study_that_was_run_is_known_by_its_name(tmp_path: Path) -> None:
+    runs = {"runs": tmp_path}
+    assert load_study("mobilenet", runs) == load_settings("mobilenet", runs)
+    ran = load_settings("mobilenet", {**runs, "name": "mine", "dataset": "pictures", "seed": 4})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / SAVED).write_text(ran.model_dump_json(), encoding="utf-8")
+    assert load_study("mine", runs) == ran
+    assert load_study("mobilenet", {**runs, "name": "mine"}) == ran
+    assert load_study("mine", {**runs, "seed": 5}).seed == 5
+    with pytest.raises(InputError, match="unknown study 'other'"):
+        load_study("other", runs)
+    for text in ("{", "[]"):
+        (tmp_path / "mine" / SAVED).write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match="cannot read"):
+            load_study("mine", runs)

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import spaces
 from spaces import ArchitectureError, InfeasibleError, Placement, Space, Tap
+from spaces.sketch import Graph
 
 # The smallest supernet that still has all its kinds of layers, to keep the suite short.
 SMALL: dict[str, dict[str, int]] = {
@@ -155,3 +156,15 @@ def test_cost_is_that_of_the_network(space: Space, image_size: int) -> None:
 def test_the_usual_network_predicts_one_image(space: Space) -> None:
     network = space.network(sample(space, 1)[0]).eval()
     assert network(images(space, 1)).shape == (1, 7)
+
+
+def test_different_architectures_look_different(space: Space) -> None:
+    archs = set(sample(space, 30))
+    sketches = {arch: space.sketch(arch) for arch in archs}
+    for sketch in sketches.values():
+        for part in sketch:
+            if isinstance(part, Graph):
+                assert all(0 <= u < len(part.vertices) for edge in part.edges for u in edge)
+            else:
+                assert part.layers
+    assert len(set(sketches.values())) == len(archs)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from app.data.augment import crop_and_mirror
+from app.data.augment import crop_and_mirror, trivial_augment
 
 SIZE = 16
 PIXELS = torch.arange(5 * 3 * SIZE * SIZE).view(5, 3, SIZE, SIZE)
@@ -31,3 +31,15 @@ def test_result_is_stored_channels_last() -> None:
     result = crop_and_mirror(PIXELS.to(torch.uint8), STILL, NONE)
     assert result.dtype == torch.uint8
     assert result.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_trivial_augment_changes_each_picture_its_own_way_and_can_be_repeated() -> None:
+    picture = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
+    batch = picture.expand(24, -1, -1, -1)
+    state = torch.get_rng_state()
+    changed = trivial_augment(batch, torch.Generator().manual_seed(4))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert changed.shape == batch.shape and changed.dtype == torch.uint8
+    assert len({tuple(c.flatten().tolist()) for c in changed}) > 10
+    assert torch.equal(changed, trivial_augment(batch, torch.Generator().manual_seed(4)))
+    assert not torch.equal(changed, trivial_augment(batch, torch.Generator().manual_seed(5)))

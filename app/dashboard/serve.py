@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app.dashboard.artifacts import artifact_store
 from app.errors import InputError
 from app.search.overview import ONE_IN, SHOWN_FIRST, OverviewStorage
 from app.search.storage import Storage, open_storage
@@ -31,6 +32,7 @@ def serve(runs: Path, storage_url: str | None, port: int, every_trial: bool = Fa
             )
     print(f"Dashboard on http://{HOST}:{port}/ (Ctrl-C ends it)", flush=True)
     try:
-        optuna_dashboard.run_server(storage, host=HOST, port=port)
+        store = artifact_store(runs)
+        optuna_dashboard.run_server(storage, host=HOST, port=port, artifact_store=store)
     except OSError as error:
         raise InputError(f"cannot listen on port {port} ({error.strerror}): give --port") from None

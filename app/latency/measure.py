@@ -1,0 +1,62 @@
+"""How long a stand-alone network takes for one batch of images on this machine.
+
+Measured in evaluation mode, float32, channels last, without compilation: what PyTorch runs as it
+is. Compare latencies of one machine and one run only.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import torch
+from torch import nn
+
+WARM_UP = 3
+REPEATS = 15
+LEAST_SECONDS = 0.2  # short networks are run more often, as a timer's noise weighs more on them
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with `count` CPU threads within the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def measure_latency(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    device: torch.device,
+    cpu_threads: int = 1,
+    least_seconds: float = LEAST_SECONDS,
+) -> float:
+    """Median milliseconds of a forward pass on an input of `input_shape`, such as (1, 3, 32, 32).
+
+    The network is moved to `device` and put into evaluation mode.
+    """
+    network = network.to(device).to(memory_format=torch.channels_last).eval()
+    images = torch.randn(input_shape, device=device)
+    if images.dim() == 4:
+        images = images.to(memory_format=torch.channels_last)
+    seconds: list[float] = []
+    with threads(cpu_threads), torch.inference_mode():
+        for _ in range(WARM_UP):
+            network(images)
+        while len(seconds) < REPEATS or sum(seconds) < least_seconds:
+            _wait(device)
+            start = time.perf_counter()
+            network(images)
+            _wait(device)
+            seconds.append(time.perf_counter() - start)
+    return 1000 * median(seconds)
+
+
+def _wait(device: torch.device) -> None:
+    """Accelerators compute asynchronously."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

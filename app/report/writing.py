@@ -1,0 +1,23 @@
+"""All report files of a study."""
+
+from app.report.front import write_front
+from app.report.html import write_html
+from app.report.markdown import write_report
+from app.report.material import Material
+from app.report.picture import write_picture
+from app.workbench import Files
+
+
+def write_reports(files: Files, material: Material) -> None:
+    """Write `front.csv`, `front.png`, `report.md` and `report.html`."""
+    settings, rows, front = material.settings, material.rows, material.front
+    write_front(files.front, front)
+    write_picture(
+        files.picture,
+        rows,
+        front,
+        settings.search.max_flops,
+        f"{settings.name}: {settings.space} on {settings.dataset_name}, {len(rows)} trials",
+    )
+    write_report(files.report, material)
+    write_html(files.page, material)

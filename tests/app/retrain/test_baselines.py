@@ -1,0 +1,62 @@
+"""torchvision's networks at the sizes of this program's images."""
+
+import pytest
+import torch
+from torch import nn
+
+from app.errors import InputError
+from app.retrain.baselines import baseline_cost, build_baseline
+from spaces.cost import count
+
+
+def last_size(name: str, image_size: int) -> int:
+    """Height of what the last spatial convolution puts out."""
+    network = build_baseline(name, 10, image_size).eval()
+    sizes: list[int] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1:
+            module.register_forward_hook(lambda m, i, output: sizes.append(output.shape[-1]))
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, image_size, image_size)).shape == (1, 10)
+    return sizes[-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet_v2", "mobilenet_v3_small", "resnet18", "regnet_y_400mf"],
+)
+def test_small_images_are_halved_twice_less(name: str) -> None:
+    assert last_size(name, 32) == last_size(name, 128) == 4
+    assert last_size(name, 64) == 8
+    assert last_size(name, 65) == 3
+
+
+def test_cost_is_as_for_the_spaces_and_as_published() -> None:
+    network = build_baseline("mobilenet_v2", 1000, 224)
+    cost = baseline_cost(network, 224)
+    assert cost.params == 3_504_872
+    assert cost.macs == pytest.approx(300e6, rel=0.01)
+    assert cost == count(network, 3, 224, 224)
+
+
+def test_a_width_makes_it_smaller() -> None:
+    whole, half = (
+        baseline_cost(build_baseline(n, 10, 32), 32) for n in ("mobilenet_v2", "mobilenet_v2:0.5")
+    )
+    assert half.macs < 0.5 * whole.macs and half.params < 0.5 * whole.params
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mobilenet_v9", "unknown baseline of torchvision 'mobilenet_v9'"),
+        ("mobilenet_v2:wide", "'wide' is no width"),
+        ("mobilenet_v2:0", "'0' is no width"),
+        ("resnet18:0.5", "does not come in such a width"),
+        ("alexnet", "cannot be trained on images of 16 px"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(name: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        build_baseline(name, 10, 16)
+    assert message in str(error.value)
