@@ -15,7 +15,7 @@ Score = Callable[[Observation], float]
 
 PARTS = {
     "expressivity": ("channel_volume", "activation_volume"),
-    "trainability": ("tangent_capacity",),
+    "trainability": ("signal_strength", "gradient_entropy"),
     "uncertainty": ("feature_certainty", "activation_certainty"),
 }
 """The three parts of the composite, and the scores that each is made of."""

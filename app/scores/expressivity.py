@@ -13,7 +13,7 @@ from torch import Tensor
 from app.scores import register
 from app.scores.moments import Moments
 from app.scores.observation import Observation
-from app.scores.spectrum import correlation, eigenvalues, log_volume, unit_diagonal
+from app.scores.spectrum import channel_correlation, eigenvalues, log_volume, unit_diagonal
 
 PLACES = 4
 """Places of each image that are compared; with 64 images 256 in all."""
@@ -27,8 +27,7 @@ def channel_volume(observation: Observation) -> float:
     (NeurIPS 2023) takes the smallest of these eigenvalues, AZ-NAS (arXiv 2403.19232) the entropy
     of those of the covariance, each in networks of its own.
     """
-    channels = (f.movedim(1, 0).flatten(1) for f in observation.features)
-    volumes = [log_volume(eigenvalues(correlation(c))) for c in channels]
+    volumes = [log_volume(eigenvalues(channel_correlation(f))) for f in observation.features]
     return float(torch.stack(volumes).sum())
 
 

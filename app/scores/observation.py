@@ -54,9 +54,9 @@ class Pass:
     """Output of each searched layer or cell, N×C×H×W."""
     activations: list[Tensor]
     """Output of each activation function on the path, N×C×H×W, C and H×W its own."""
-    tangents: list[Tensor]
-    """How γ and β of each learning BatchNorm would move the last of the features, image by image:
-    N×2C, the gradient of a sum with random signs over its values."""
+    gradients: list[Tensor]
+    """How each of `features` moves the last one: the gradient of a sum with random signs over
+    its values, of the feature's shape."""
     logits: Tensor
     """N×classes."""
 
@@ -94,9 +94,9 @@ class Observation:
         recorder = Recorder(self.supernet)
         with recorder:
             logits = self.supernet(self.anchors.images, self.arch)
-        tangents = recorder.tangents(self.anchors.seed)
+        gradients = recorder.gradients(self.anchors.seed)
         features = [feature.detach() for feature in recorder.features]
-        return Pass(features, recorder.activations, tangents, logits.detach())
+        return Pass(features, recorder.activations, gradients, logits.detach())
 
     @cached_property
     def activation_moments(self) -> list[Moments]:
@@ -104,9 +104,9 @@ class Observation:
         return [moments(activation) for activation in self.activations]
 
     @property
-    def tangents(self) -> list[Tensor]:
-        """Gradients of γ and β by image, N×2C for each learning BatchNorm."""
-        return self.passed.tangents
+    def gradients(self) -> list[Tensor]:
+        """How each of `features` moves the last one, of its shape."""
+        return self.passed.gradients
 
     def fresh_network(self) -> nn.Module:
         """The stand-alone network at random initialisation, the same at each call.

@@ -63,3 +63,8 @@ def correlation(vectors: Tensor) -> Tensor:
     """n×n correlation of n×D vectors; a constant one is correlated with none, itself included."""
     directions = F.normalize(vectors - vectors.mean(1, keepdim=True), dim=1)
     return directions @ directions.T
+
+
+def channel_correlation(features: Tensor) -> Tensor:
+    """C×C correlation of the channels of N×C×H×W features over images and positions."""
+    return correlation(features.movedim(1, 0).flatten(1))

@@ -1,32 +1,33 @@
-"""Trainability: how much can be learnt by moving γ and β alone.
-
-Training BatchNorm only stays near the start, where a network is as good as linear in its
-parameters (arXiv 2112.00265): what it can learn is decided by its tangent kernel, the products
-of the images' gradients. One backward pass gives all of it, as an image's gradient of γ and β is
-a sum over its positions.
-"""
+"""Trainability: whether signals arrive on their way forward, and gradients on their way back."""
 
 import torch
 
 from app.scores import register
 from app.scores.observation import Observation
+from app.scores.spectrum import channel_correlation, spectrum_entropy
 
 
-@register("tangent_capacity")
-def tangent_capacity(observation: Observation) -> float:
-    """log det(I + K), K being the sum of the layers' BatchNorm tangent kernels.
+@register("signal_strength")
+def signal_strength(observation: Observation) -> float:
+    """Logarithm of the mean of the features' positive part, summed over the taps.
 
-    Each layer's kernel, N×N over the images, is scaled to a mean of 1 on its diagonal. The value
-    (twice the information gain of a Gaussian process, arXiv 0912.3995, eq. 3) grows with the
-    layers whose parameters the output hears of and falls where they move all images alike.
-    TE-NAS (arXiv 2102.11535) takes the condition number of the kernel of all parameters.
+    That is what the activations behind a cell let through. Every operation ends in a BatchNorm,
+    so what it adds to a cell's output has the size of its γ: much arrives where several branches
+    with large γ agree, and little where one alone does. It is the scale that BN-NAS (arXiv
+    2108.07375) sums over operations, as the network downstream sees it; short and parallel
+    branches are what keeps deep networks trainable (arXiv 1605.06431).
     """
-    kernel = torch.zeros(())
-    for tangent in observation.tangents:
-        gram = tangent.double() @ tangent.double().T
-        size = gram.diagonal().mean()
-        if size > 0:  # else the layer does not reach the output
-            kernel = kernel + gram / size
-    if not kernel.dim():
-        return 0.0
-    return float(torch.logdet(kernel + torch.eye(len(kernel), device=kernel.device)))
+    return float(torch.stack([f.relu().mean().log() for f in observation.features]).sum())
+
+
+@register("gradient_entropy")
+def gradient_entropy(observation: Observation) -> float:
+    """Entropy of the spectrum of the gradients' channel correlation, summed over the taps.
+
+    What the features are for expressivity, the gradients are here: a layer learns from as many
+    directions as arrive at it from above, and they become fewer where gradients shatter or meet
+    operations that hand on only some of them. AZ-NAS (arXiv 2403.19232) asks whether gradients
+    keep their size on the way; this asks whether they keep their variety. No gradient has none.
+    """
+    spectra = [spectrum_entropy(channel_correlation(g)) for g in observation.gradients]
+    return float(torch.stack(spectra).nansum())

@@ -24,12 +24,12 @@ CPU = torch.device("cpu")
 def by_hand(
     features: Sequence[Tensor] = (),
     activations: Sequence[Tensor] = (),
-    tangents: Sequence[Tensor] = (),
+    gradients: Sequence[Tensor] = (),
     scales: Sequence[Tensor] = (),
 ) -> Observation:
     """An observation whose pass gave these results."""
     observation = Observation.__new__(Observation)
-    passed = Pass(list(features), list(activations), list(tangents), logits=torch.empty(0))
+    passed = Pass(list(features), list(activations), list(gradients), logits=torch.empty(0))
     images = len([*features, *activations][0]) if features or activations else 0
     anchors = Anchors(torch.empty(images), torch.empty(images), seed=0)
     vars(observation).update(passed=passed, scales=list(scales), anchors=anchors)
@@ -86,15 +86,22 @@ def test_places_are_the_same_in_layers_of_any_size() -> None:
     assert not standardised_samples(constant, moments(constant), places).any()
 
 
-def test_tangent_capacity_is_the_information_in_the_directions_of_the_images() -> None:
-    capacity = SCORES["tangent_capacity"]
-    apart = torch.eye(4) * 3  # four images that each move a parameter of their own
-    alike = torch.ones(4, 6)  # all move the same ones by the same amounts
-    assert capacity(by_hand(tangents=[apart])) == pytest.approx(4 * math.log(2))
-    assert capacity(by_hand(tangents=[alike])) == pytest.approx(math.log(5))
-    assert capacity(by_hand(tangents=[apart, apart / 100])) == pytest.approx(4 * math.log(3))
-    assert capacity(by_hand(tangents=[apart, torch.zeros(4, 2)])) == pytest.approx(4 * math.log(2))
-    assert capacity(by_hand(tangents=[])) == 0
+def test_signal_strength_adds_the_logarithms_of_what_is_positive() -> None:
+    features = [3 * torch.randn(50, 4, 8, 8), torch.full((2, 3, 4, 4), 0.5)]
+    value = SCORES["signal_strength"](by_hand(features=features))
+    half_normal = 3 / math.sqrt(2 * math.pi)  # the mean of max(x, 0) for x ~ N(0, 3²)
+    assert value == pytest.approx(math.log(half_normal) + math.log(0.5), abs=0.05)
+    dead = -torch.ones(2, 3, 4, 4)
+    assert SCORES["signal_strength"](by_hand(features=[dead])) == -math.inf
+
+
+def test_gradients_have_the_entropy_of_their_independent_channels() -> None:
+    entropy = SCORES["gradient_entropy"]
+    three = SIGNS[:, :, None, None] * torch.tensor([1.0, 100.0, 0.01])[:, None, None]
+    same = SIGNS[:, :1, None, None].expand(-1, 3, -1, -1)
+    none = torch.zeros(4, 3, 1, 1)
+    gradients = [three, same, none]
+    assert entropy(by_hand(gradients=gradients)) == pytest.approx(math.log(3), abs=1e-5)
 
 
 def test_certainty_knows_the_noise_of_batch_means() -> None:
