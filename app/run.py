@@ -123,6 +123,11 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
     write_reports(files, material)
     publish(study, material)
     out.print(front_table(material.front))
+    if material.rows and not material.front:
+        cheapest = min(row.flops for row in material.rows) / 1e6
+        out.print(
+            f"No trial keeps to --max-flops; the cheapest takes {cheapest:.1f} M multiply–adds."
+        )
     for what, place in {
         "front": files.front,
         "picture": files.picture,

@@ -49,7 +49,10 @@ def choose(space: Space, rows: list[Row], selection: Selection) -> list[Chosen]:
         except ArchitectureError as error:
             raise InputError(f"--arch: {error}") from None
     for pick in selection.picks:
-        row = pick_from(pareto_front(rows), pick)
+        front = pareto_front(rows)
+        if rows and not front:
+            raise InputError(f"--pick {pick}: no trial of the study keeps to its --max-flops")
+        row = pick_from(front, pick)
         found.setdefault(row.arch, []).append(f"{pick} (trial {row.trial})")
     return [_chosen(arch, labels, rows) for arch, labels in found.items()]
 

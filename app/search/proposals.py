@@ -38,7 +38,7 @@ def create_proposals(
     """The settings' sampler, for a search that has got so far."""
     if settings.sampler == "nsga2":
         seed = seed_after(seed, trials_so_far)
-        return Evolution(space, directions, settings.population, seed)
+        return Evolution(space, directions, settings.population, seed, settings.max_flops)
     return InMemory(create_sampler(settings, seed, trials_so_far), space, directions)
 
 

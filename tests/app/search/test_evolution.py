@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -54,6 +55,33 @@ def test_a_space_too_large_to_count_is_given_up_after_many_draws(
     with pytest.raises(SpaceExhaustedError, match="nothing new in 1000 draws after 26"):
         for _ in range(27):
             evolution.learn(told(toy, evolution.propose()))
+
+
+def test_only_networks_within_the_limit_are_proposed_and_all_of_them(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where next to no random draw is within it."""
+    monkeypatch.setattr("app.search.evolution.DRAWS", 20)
+    archs = {"-".join(ops) for ops in product(OPS, repeat=3)} - {"skip-skip-skip"}
+    costs = {arch: toy.cost(arch).macs for arch in archs}
+    limit = sorted(costs.values())[5]  # of three convolutions 1×1, two of which may be skips
+    evolution = Evolution(toy, DIRECTIONS, 4, seed=0, max_flops=limit)
+    found = []
+    with pytest.raises(SpaceExhaustedError, match=r"within .* has been tried"):
+        while True:
+            trial = told(toy, evolution.propose())
+            evolution.learn(trial)
+            found.append(trial.user_attrs["arch"])
+    assert sorted(found) == sorted(arch for arch, cost in costs.items() if cost <= limit)
+
+
+def test_a_limit_that_no_network_keeps_ends_the_search(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.search.evolution.DRAWS", 3)
+    monkeypatch.setattr("app.search.evolution.CHANGES", 2)
+    with pytest.raises(SpaceExhaustedError, match="within 1e-06 M"):
+        Evolution(toy, DIRECTIONS, 4, seed=0, max_flops=1).propose()
 
 
 def test_what_an_earlier_run_tried_is_not_proposed_and_its_parents_are_kept() -> None:

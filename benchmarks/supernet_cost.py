@@ -1,0 +1,182 @@
+"""What a supernet must be trained for to rank so well: ours against a conventional one.
+
+    python benchmarks/supernet_cost.py --tables DIR --dataset FOLDER
+
+The conventional supernet trains all its parameters by single-path uniform sampling and ranks by
+one-shot accuracy on images it has not seen (arXiv 1904.00420). Ours ranks by the composite, on
+supernets in which only BatchNorm learns, untrained and trained for a while. Both rank the same
+random rows of NAS-Bench-201 on supernets of the same size.
+"""
+
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from ground_truth import BENCHMARKS, EVERYWHERE, table_path
+from torch import nn
+from torch.nn import functional as F
+
+from app.cli import run_command
+from app.data import BatchStream, ImageData
+from app.device import pick_device
+from app.files import write_json
+from app.progress import progress_bar
+from app.rank.statistics import flops_groups, kendall, kendall_within
+from app.rank.table import read_table
+from app.scores.composite import Composite
+from app.scores.observation import Anchors
+from app.scores.ranks import ranks
+from app.scores.scorer import Scorer
+from app.settings import StudySettings, load_settings
+from app.supernet.training import SupernetTraining
+from app.workbench import Files, create_space, open_data
+from spaces import Placement, Space, Supernet
+
+SPACE = "nasbench201"
+HELD_OUT = 500
+"""Images that one-shot accuracy is measured on, in batches as large as in training."""
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    tables: Annotated[Path, typer.Option(help="Folder of nasbench201-dev.csv.")],
+    dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
+    sample: Annotated[int, typer.Option(min=20, help="Random rows of the table.")] = 150,
+    steps: Annotated[int, typer.Option(min=4, help="Of the conventional supernet.")] = 2000,
+    our_steps: Annotated[str, typer.Option(help="Of ours, with commas between.")] = "0,200",
+    seed: int = 0,
+    runs: Annotated[Path, typer.Option(help="Folder of decoded images.")] = Path("runs/cost"),
+    json: Annotated[Path | None, typer.Option(help="Write the figures there too.")] = None,
+) -> None:
+    """Rank by both, at several lengths of training."""
+    options = EVERYWHERE | BENCHMARKS[SPACE].options
+    place = {"dataset": dataset, "runs": runs, "seed": seed}
+    settings = load_settings(SPACE, options | place)
+    device = pick_device(settings.device)
+    files = Files(settings.folder)
+    files.folder.mkdir(parents=True, exist_ok=True)
+    data, space = open_data(settings, files, device)
+    table = read_table(table_path(tables, SPACE), BENCHMARKS[SPACE].column)
+    table = table.canonical(space).sample(sample, seed)
+    archs = [row.arch for row in table.rows]
+    accuracy = np.array([row.accuracy for row in table.rows])
+    groups = flops_groups(np.array([float(space.cost(arch).macs) for arch in archs]))
+
+    found: list[dict[str, Any]] = []
+
+    def note(who: str, count: int, spent: float, values: list[float | None]) -> None:
+        order = ranks(values)
+        line = {
+            "ranks by": who,
+            "steps": count,
+            "seconds of training": spent,
+            "tau": kendall(order, accuracy),
+            "tau_within_flops": kendall_within(order, accuracy, groups),
+        }
+        found.append(line)
+        print(
+            "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{v}" for k, v in line.items())
+        )
+
+    for count in map(int, our_steps.split(",")):
+        spent, scores = ours(settings, data, space, archs, count, device)
+        note("composite", count, spent, scores)
+    for count, spent, correct in conventional(settings, data, archs, steps, device):
+        note("one-shot accuracy", count, spent, correct)
+    print(f"{sample} rows, seed {seed}, {torch.get_num_threads()} threads, {platform.machine()}")
+    if json is not None:
+        write_json(json, found)
+
+
+def ours(
+    settings: StudySettings,
+    data: ImageData,
+    space: Space,
+    archs: list[str],
+    steps: int,
+    device: torch.device,
+) -> tuple[float, list[float | None]]:
+    """Seconds of training, and the composite of each architecture."""
+    small = create_space(settings, data, settings.supernet_space_options)
+    recipe = settings.supernet.model_copy(update={"steps": steps})
+    training = SupernetTraining(small, Placement.UNBIASED, data, recipe, settings.seed, device)
+    begun = time.monotonic()
+    with progress_bar("BatchNorm only", steps) as advance:
+        while not training.finished:
+            training.step()
+            advance()
+    spent = time.monotonic() - begun
+    anchors = Anchors.draw(data, settings.score.images, settings.seed, device)
+    scorer = Scorer(space, training.supernet, anchors)
+    rng = Random(settings.seed)
+    reference = [scorer(space.sample(rng)) for _ in range(settings.score.reference)]
+    composite = Composite(reference)
+    with progress_bar("Scores", len(archs)) as advance:
+        values: list[float | None] = []
+        for arch in archs:
+            values.append(composite(scorer(arch)))
+            advance()
+    return spent, values
+
+
+def conventional(
+    settings: StudySettings,
+    data: ImageData,
+    archs: list[str],
+    steps: int,
+    device: torch.device,
+) -> Iterator[tuple[int, float, list[float | None]]]:
+    """Steps, seconds of training and one-shot accuracies, after each quarter of the training."""
+    space = create_space(settings, data, settings.supernet_space_options)
+    torch.manual_seed(settings.seed)
+    supernet = space.supernet(Placement.BIASED).to(device).to(memory_format=torch.channels_last)
+    supernet.requires_grad_(True)
+    # as arXiv 1904.00420 trains, with the rate that suits batches of 64
+    optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, weight_decay=4e-5)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    stream = BatchStream(data, settings.supernet.batch_size, settings.seed, True, device)
+    paths = Random(settings.seed)
+    spent = 0.0
+    with progress_bar("All parameters", steps) as advance:
+        for step in range(1, steps + 1):
+            begun = time.monotonic()
+            images, labels = stream.next_batch()
+            loss = F.cross_entropy(supernet(images, space.sample(paths)), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(supernet.parameters(), 5.0)
+            optimizer.step()
+            schedule.step()
+            spent += time.monotonic() - begun
+            advance()
+            if step % (steps // 4) == 0:
+                yield step, spent, one_shot(supernet, data, archs, settings.supernet.batch_size)
+
+
+@torch.no_grad()
+def one_shot(
+    supernet: Supernet, data: ImageData, archs: list[str], batch_size: int
+) -> list[float | None]:
+    """The share of held-out images that each architecture names right."""
+    chosen = torch.randperm(len(data.test.labels), generator=torch.Generator().manual_seed(0))
+    batches = [
+        (data.normalise(data.test.pixels[part]), data.test.labels[part])
+        for part in torch.split(chosen[:HELD_OUT], batch_size)
+    ]
+    return [
+        sum(float((supernet(x, arch).argmax(1) == y).sum()) for x, y in batches) / HELD_OUT
+        for arch in archs
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(app))
