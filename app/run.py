@@ -88,16 +88,16 @@ def search(
         )
         batches = Batches(proposals, commit, settings.search.population)
     study = with_sampler(study, storage, sampler)
-    search = Search(study, storage, bench.space, Assessment(bench, trials), batches)
+    loop = Search(study, storage, bench.space, Assessment(bench, trials), batches)
     total = settings.search.trials
     with (
-        progress_bar("Search", total, min(search.completed, total)) as advance,
+        progress_bar("Search", total, min(loop.completed, total)) as advance,
         stop_between_steps() as check,
     ):
         try:
-            search.run_to(total, check, advance)
+            loop.run_to(total, check, advance)
         except SpaceExhaustedError as reason:
-            return f"The search has ended after {search.completed} of {total} trials: {reason}."
+            return f"The search has ended after {loop.completed} of {total} trials: {reason}."
     return None
 
 

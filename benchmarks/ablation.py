@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, table_path
+from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, odd_rows, table_path
 
 from app.cli import Device, Seed, run_command
 from app.files import write_json, write_text
@@ -38,6 +38,7 @@ def ablation(
     dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
     runs: Annotated[Path, typer.Option(help="Folder of the studies.")] = Path("runs/ablation"),
     sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")] = None,
+    odd: Annotated[bool, typer.Option("--odd-rows", help="Of every second row only.")] = False,
     spaces: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(BENCHMARKS),
     variants: Annotated[str, typer.Option(help="Likewise.")] = ",".join(VARIANTS),
     seed: Seed = None,
@@ -49,7 +50,10 @@ def ablation(
     given = {"seed": seed, "device": device, "dataset": dataset, "runs": runs}
     given = {name: value for name, value in given.items() if value is not None}
     results: dict[str, dict[str, Any]] = {}
-    for name, benchmark in benchmarks_of(spaces, tables).items():
+    benchmarks = benchmarks_of(spaces, tables)
+    if odd:
+        tables = odd_rows(tables, benchmarks, runs / "odd-rows")
+    for name, benchmark in benchmarks.items():
         for variant in variants.split(","):
             options = EVERYWHERE | benchmark.options | VARIANTS[variant] | given
             settings = load_settings(name, options | {"name": f"{name}-{variant}"})

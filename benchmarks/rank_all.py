@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, table_path
+from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, odd_rows, table_path
 
 from app.cli import Device, Seed, TrainSteps, run_command
 from app.errors import InputError
@@ -33,6 +33,7 @@ def rank_all(
     dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
     runs: Annotated[Path, typer.Option(help="Folder of the studies.")] = Path("runs/benchmark"),
     sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")] = None,
+    odd: Annotated[bool, typer.Option("--odd-rows", help="Of every second row only.")] = False,
     spaces: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(BENCHMARKS),
     scores: Annotated[str | None, typer.Option(help="Likewise; default: all.")] = None,
     no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Only our scores.")] = False,
@@ -47,6 +48,8 @@ def rank_all(
     given = {"supernet.steps": train_steps, "seed": seed, "device": device}
     given = {name: value for name, value in given.items() if value is not None}
     benchmarks = benchmarks_of(spaces, tables)
+    if odd:
+        tables = odd_rows(tables, benchmarks, runs / "odd-rows")
     options = {
         name: EVERYWHERE | benchmark.options | given for name, benchmark in benchmarks.items()
     }

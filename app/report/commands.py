@@ -1,5 +1,6 @@
 """The commands that make a study's results again."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ def _flat(settings: StudySettings) -> dict[str, Any]:
 
 
 def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
+    """Whole numbers without a point, others with every digit: it must be the same study again."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _toml(value: Any) -> str:
@@ -99,4 +101,4 @@ def _toml(value: Any) -> str:
         return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value) if not isinstance(value, str) else f'"{value}"'
+    return json.dumps(value) if isinstance(value, str) else repr(value)

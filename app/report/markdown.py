@@ -29,7 +29,7 @@ def write_report(path: Path, material: Material) -> None:
         "|--:|--:|--:|--:|---|",
         *(
             f"| {row.trial} | {row.score:.3f} | {row.flops / 1e6:.2f} | {row.params / 1e6:.3f} "
-            f"| `{row.arch}` |"
+            f"| `{_cell(row.arch)}` |"
             for row in front
         ),
         "",
@@ -48,8 +48,8 @@ def write_report(path: Path, material: Material) -> None:
         "",
         "| setting | value |",
         "|---|---|",
-        f"| dataset | {settings.dataset} |",
-        *(f"| {key} | {value} |" for key, value in material.definition.items()),
+        f"| dataset | {_cell(settings.dataset)} |",
+        *(f"| {key} | {_cell(value)} |" for key, value in material.definition.items()),
         "",
         "## Machine and versions",
         "",
@@ -72,7 +72,7 @@ def _retrained(material: Material) -> list[str]:
         "| network | test % | validation % | best epoch | FLOPs (M) | params (M) |",
         "|---|--:|--:|--:|--:|--:|",
         *(
-            f"| {material.name_of(result)} | {100 * result.test_accuracy:.2f} "
+            f"| {_cell(material.name_of(result))} | {100 * result.test_accuracy:.2f} "
             f"± {100 * result.standard_error:.2f} | {100 * result.validation_accuracy:.2f} "
             f"| {result.best_epoch}/{result.epochs} | {result.flops / 1e6:.2f} "
             f"| {result.params / 1e6:.3f} |"
@@ -82,3 +82,8 @@ def _retrained(material: Material) -> list[str]:
         "The best epoch was chosen by validation images held out of training; only it was tested.",
         "",
     ]
+
+
+def _cell(value: object) -> str:
+    """A value inside a table, whose cells `|` would end."""
+    return str(value).replace("|", r"\|")

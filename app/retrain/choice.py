@@ -7,6 +7,7 @@ import numpy as np
 
 from app.errors import InputError
 from app.report.front import Row, pareto_front
+from app.report.statistics import lowest_in_view
 from app.settings import parse_count
 from spaces import ArchitectureError, Space
 
@@ -71,7 +72,9 @@ def pick_from(front: list[Row], pick: str) -> Row:
     if name == "best-score":
         return front[-1]
     if name == "knee":
-        return front[knee([row.flops for row in front], [row.score for row in front])]
+        scores = [row.score for row in front]
+        floor = lowest_in_view(scores)  # one degenerate network would move the line's end far down
+        return front[knee([row.flops for row in front], [max(s, floor) for s in scores])]
     limit = parse_count(value)
     if limit is None:
         raise InputError(f"--pick {pick}: '{value}' is no number such as 300M")
@@ -95,5 +98,5 @@ def _chosen(arch: str, labels: list[str], rows: list[Row]) -> Chosen:
     same = [row for row in rows if row.arch == arch]
     trials = tuple(row.trial for row in same)
     if not labels:
-        labels = [f"trial {trials[0]}"] if trials else ["arch"]
+        labels = [f"trial {trials[0]}"] if trials else [arch if len(arch) < 30 else f"{arch[:29]}…"]
     return Chosen(", ".join(labels), arch, trials, same[0].score if same else None)

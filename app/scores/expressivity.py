@@ -16,7 +16,7 @@ from app.scores.observation import Observation
 from app.scores.spectrum import channel_correlation, eigenvalues, log_volume, unit_diagonal
 
 PLACES = 4
-"""Places of each image that are compared; with 64 images 256 in all."""
+"""Places of each image that are compared."""
 
 
 @register("channel_volume")

@@ -93,7 +93,9 @@ def test_bad_input_is_one_line(
     study: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     if not any(option.startswith("--out") for option in options):
         options = [*options, f"--out={tmp_path / 'model.onnx'}"]
     assert main(["export", *study, *options]) == 2

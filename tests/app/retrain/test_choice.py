@@ -44,7 +44,11 @@ def test_networks_are_named_once_and_know_their_trials(toy: Toy) -> None:
         ("conv3-conv3-conv3", (1,), -1),
         ("skip-conv1-skip", (), None),
     ]
-    assert [c.label for c in chosen] == ["trial 4", "trial 1, best-score (trial 1)", "arch"]
+    assert [c.label for c in chosen] == [
+        "trial 4",
+        "trial 1, best-score (trial 1)",
+        "skip-conv1-skip",
+    ]
 
 
 @pytest.mark.parametrize(
