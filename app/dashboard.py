@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from app.errors import InputError
+from app.files import is_file
 from app.search.overview import ONE_IN, SHOWN_FIRST, OverviewStorage
 from app.search.storage import Storage, open_storage
-from app.settings import database_url
+from app.settings import DATABASE, database_url
 
 HOST = "127.0.0.1"
 
@@ -17,8 +18,8 @@ def serve(runs: Path, storage_url: str | None, port: int, every_trial: bool = Fa
     """
     import optuna_dashboard
 
-    database = runs / "studies.db"
-    if storage_url is None and not database.exists():
+    database = runs / DATABASE
+    if storage_url is None and not is_file(database):
         raise InputError(f"there is no database '{database}' yet: run a study first")
     kind = Storage if every_trial else OverviewStorage
     storage = open_storage(storage_url or database_url(runs), kind)

@@ -1,6 +1,7 @@
 """A study file, and options over it, validated into one typed object."""
 
 import re
+import reprlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,11 @@ from pydantic import (
 from app.errors import InputError, one_of
 
 PRESETS = Path(__file__).parent.parent / "studies"
+DATABASE = "studies.db"
+"""The file in the runs folder that holds the trials of all studies."""
+
+MANY = 1_000_000
+"""More images or sampled architectures than anybody means: a slip of the keyboard."""
 
 
 def _count(value: object) -> object:
@@ -28,6 +34,15 @@ def _count(value: object) -> object:
     if isinstance(value, str) and (match := re.fullmatch(r"([\d.]+)\s*([kKMG])", value.strip())):
         return float(match[1]) * {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
     return value
+
+
+def _no_null(value: object) -> object:
+    if "\0" in str(value):
+        raise ValueError("a null character is in no name of a file")
+    return value
+
+
+_Path = Annotated[Path, BeforeValidator(_no_null)]
 
 
 class _Settings(BaseModel):
@@ -53,8 +68,8 @@ class SupernetSettings(_Settings):
 class ScoreSettings(_Settings):
     """What an architecture is scored on; part of what defines a study."""
 
-    images: Annotated[int, Field(ge=8)] = 32
-    reference: Annotated[int, Field(ge=8)] = 64
+    images: Annotated[int, Field(ge=8, le=MANY)] = 32
+    reference: Annotated[int, Field(ge=8, le=MANY)] = 64
 
 
 class SearchSettings(_Settings):
@@ -62,7 +77,7 @@ class SearchSettings(_Settings):
 
     trials: PositiveInt = 200
     sampler: str = "nsga2"
-    population: Annotated[int, Field(ge=4)] = 32
+    population: Annotated[int, Field(ge=4, le=MANY)] = 32
     max_flops: Annotated[PositiveFloat | None, BeforeValidator(_count)] = None
 
 
@@ -77,9 +92,9 @@ class StudySettings(_Settings):
     batchnorm: Literal["unbiased", "biased"] = "unbiased"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: str = "auto"
-    runs: Path = Path("runs")
-    data_dir: Path = Path("data")
-    storage: str | None = None
+    runs: _Path = Path("runs")
+    data_dir: _Path = Path("data")
+    storage: Annotated[str | None, BeforeValidator(_no_null), Field(min_length=1)] = None
     supernet: SupernetSettings = SupernetSettings()
     score: ScoreSettings = ScoreSettings()
     search: SearchSettings = SearchSettings()
@@ -89,6 +104,13 @@ class StudySettings(_Settings):
     def _dataset_is_named(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("give the name of a data set or an image folder")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, value: str) -> str:
+        if value.startswith(DATABASE):  # its folder lies beside the database
+            raise ValueError("the database has this name")
         return value
 
     @property
@@ -109,7 +131,7 @@ class StudySettings(_Settings):
 
 def database_url(runs: Path) -> str:
     """The database of all studies of a runs folder."""
-    return f"sqlite:///{(runs / 'studies.db').absolute()}"
+    return f"sqlite:///{(runs / DATABASE).absolute()}"
 
 
 def presets() -> dict[str, Path]:
@@ -130,10 +152,10 @@ def load_settings(study: str, overrides: dict[str, Any] | None = None) -> StudyS
         raise one_of(study, "study", [*presets(), "or the path of a .toml file"])
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the study file '{path}': {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"the study file '{path}' is not valid TOML: {error}") from None
+    except (OSError, ValueError) as error:  # bytes that are not UTF-8, a path or number too long
+        raise InputError(f"cannot read the study file '{_short(path)}': {error}") from None
     values.setdefault("name", path.stem)
     for field, value in (overrides or {}).items():
         _set(values, field, value)
@@ -156,11 +178,30 @@ def _set(values: dict[str, Any], field: str, value: Any) -> None:
 def _describe(error: ValidationError, path: Path) -> str:
     """The first complaint of pydantic as one line."""
     first = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
+    field = _short(".".join(map(str, first["loc"])))
     if first["type"] == "extra_forbidden":
         return f"'{field}' is no setting of a study (from '{path}' or the command line)"
     if first["type"] == "missing":
         return f"the study file '{path}' lacks '{field}'"
     reason = first["msg"][0].lower() + first["msg"][1:]
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{field} = {first['input']!r}: {reason}{more}"
+    return f"{field} = {_SHORT.repr(first['input'])}: {reason}{more}"
+
+
+def _short(text: object) -> str:
+    """Text of any length, such as a key of a study file, for a line that people read."""
+    return text if len(text := str(text)) <= 200 else f"{text[:100]}…{text[-50:]}"
+
+
+class _Short(reprlib.Repr):
+    """Of any length, and of any number: Python refuses to print one of more than 4,300 digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else "a very long number"
+
+
+_SHORT = _Short()

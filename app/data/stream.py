@@ -10,6 +10,15 @@ from app.data.image_data import ImageData
 from app.errors import InputError
 
 
+def check_batch_size(data: ImageData, batch_size: int) -> None:
+    """Raises InputError unless 1 ≤ batch_size ≤ number of training pictures."""
+    if not 1 <= batch_size <= len(data.train):
+        raise InputError(
+            f"batch size {batch_size} does not suit the {len(data.train)} training pictures; "
+            f"choose 1 to {len(data.train)}"
+        )
+
+
 class BatchStream:
     """Batches of the training split, each pass in a new order, a last partial batch dropped.
 
@@ -20,11 +29,7 @@ class BatchStream:
     def __init__(
         self, data: ImageData, batch_size: int, seed: int, augment: bool, device: torch.device
     ) -> None:
-        if not 1 <= batch_size <= len(data.train):
-            raise InputError(
-                f"batch size {batch_size} does not suit the {len(data.train)} training pictures; "
-                f"choose 1 to {len(data.train)}"
-            )
+        check_batch_size(data, batch_size)
         self._data = data
         self._batch_size = batch_size
         self._augment = augment

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from app.cli import main
@@ -101,9 +102,13 @@ def test_unwritable_runs_foreign_checkpoints_and_databases(
     folder = tmp_path / "runs" / "small"
     folder.mkdir(parents=True)
     (folder / "supernet.pt").write_bytes(b"foreign")
+    assert main([*study, "--runs", str(tmp_path / "runs")]) == 0
+    assert "is damaged" in capsys.readouterr().err.replace("\n", "")
+    (kept,) = folder.glob("supernet.pt.damaged-*")
+    assert kept.read_bytes() == b"foreign"
+    torch.save({"weights": torch.zeros(3)}, folder / "supernet.pt")
     assert main([*study, "--runs", str(tmp_path / "runs")]) == 2
-    assert "no readable checkpoint" in capsys.readouterr().err
-    assert (folder / "supernet.pt").read_bytes() == b"foreign"
+    assert "checkpoint of another program" in capsys.readouterr().err
     (tmp_path / "other").mkdir()
     with sqlite3.connect(tmp_path / "other" / "studies.db") as connection:
         connection.execute("CREATE TABLE recipes (name TEXT)")
