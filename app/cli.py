@@ -144,7 +144,10 @@ def studies(runs: Runs = None, storage: Storage = None) -> None:
 def dashboard(
     runs: Runs = None,
     storage: Storage = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="0.0.0.0 lets other machines in, without a login.")
+    ] = "127.0.0.1",
     every_trial: Annotated[
         bool, typer.Option("--every-trial", help="Show large studies whole, which is slow.")
     ] = False,
@@ -152,7 +155,7 @@ def dashboard(
     """Serve optuna-dashboard on the database."""
     from app.dashboard import serve
 
-    serve(runs or Path("runs"), storage, port, every_trial)
+    serve(runs or Path("runs"), storage, port, every_trial, host)
 
 
 def _settings(

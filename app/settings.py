@@ -157,12 +157,30 @@ def load_settings(study: str, overrides: dict[str, Any] | None = None) -> StudyS
     except (OSError, ValueError) as error:  # bytes that are not UTF-8, a path or number too long
         raise InputError(f"cannot read the study file '{_short(path)}': {error}") from None
     values.setdefault("name", path.stem)
+    _check_inside(values, overrides or {}, path)
     for field, value in (overrides or {}).items():
         _set(values, field, value)
     try:
         return StudySettings.model_validate(values)
     except ValidationError as error:
         raise InputError(_describe(error, path)) from None
+
+
+def _check_inside(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> None:
+    """Refuse a file whose folders lie elsewhere: one from a stranger must not write anywhere.
+
+    On the command line any folder may be given.
+    """
+    for field in {"runs", "data_dir", "storage"} - overrides.keys():
+        value = values.get(field)
+        if not isinstance(value, str) or (field == "storage" and not value.startswith("sqlite")):
+            continue
+        folder = Path(value.partition("///")[2] if field == "storage" else value)
+        if folder.is_absolute() or ".." in folder.parts or value.startswith("~"):
+            raise InputError(
+                f"the study file '{path}' has {field} = {_SHORT.repr(value)}, which lies outside "
+                f"of '{Path.cwd()}': if that is meant, give --{field.replace('_', '-')} yourself"
+            )
 
 
 def _set(values: dict[str, Any], field: str, value: Any) -> None:

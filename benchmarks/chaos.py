@@ -31,6 +31,8 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+
 from app.device import pick_device
 from app.settings import StudySettings, load_settings
 from app.supernet.checkpoint import load_checkpoint

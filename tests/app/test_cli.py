@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from app.cli import main
+from app.run import shown_storage
 from tests.app.test_run import ROOT
 
 GOOD = Path(__file__)  # any file that is no study, picture or folder
@@ -162,3 +163,23 @@ def test_dashboard_serves_the_trials(study_file: Path, tmp_path: Path) -> None:
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_dashboard_for_others_says_that_it_has_no_login(study_file: Path, tmp_path: Path) -> None:
+    runs = ["--runs", str(tmp_path / "runs")]
+    assert main(["--study", str(study_file), *runs]) == 0
+    with socket.socket() as taken:  # so that it ends by itself
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "main.py", "dashboard", *runs, "--port", port]
+        ended = [
+            subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=False)
+            for more in ([], ["--host", "0.0.0.0"])
+        ]
+    assert [process.returncode for process in ended] == [2, 2]
+    assert ["no login" in process.stdout for process in ended] == [False, True]
+
+
+def test_passwords_are_not_shown() -> None:
+    assert "secret" not in shown_storage("postgresql://user:secret@host/name")

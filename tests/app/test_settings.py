@@ -71,3 +71,20 @@ def test_study_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_text("seed = 1")
     with pytest.raises(InputError, match="lacks 'space'"):
         load_settings(str(path))
+
+
+@pytest.mark.parametrize(
+    ("field", "option"), [("runs", "--runs"), ("data_dir", "--data-dir"), ("storage", "--storage")]
+)
+def test_a_study_file_reaches_outside_only_if_the_user_says_so(
+    study_file: Path, field: str, option: str
+) -> None:
+    prefix = "sqlite:///" if field == "storage" else ""
+    text = study_file.read_text()
+    for place in ("/etc/x", "../x", "a/../../x"):
+        study_file.write_text(f"{field} = '{prefix}{place}'\n{text}")
+        with pytest.raises(InputError, match=f"lies outside .* give {option} yourself"):
+            load_settings(str(study_file))
+        load_settings(str(study_file), {field: f"{prefix}{place}"})
+    study_file.write_text(f"{field} = '{prefix}here/x'\n{text}")
+    load_settings(str(study_file))
