@@ -1,6 +1,7 @@
 """Commands and options of `python main.py`."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Search for small, accurate networks: BatchNorm-only supernets (BNNAS++) and Optuna.",
 )
+
+LONGEST = 800
+"""Characters of an error message: somebody may give a whole file for a name."""
 
 Study = Annotated[str, typer.Option(help="A preset's name or a study file.")]
 Runs = Annotated[Path | None, typer.Option(help="Folder of the database and the studies.")]
@@ -241,7 +245,10 @@ def studies(runs: Runs = None, storage: Storage = None) -> None:
 def dashboard(
     runs: Runs = None,
     storage: Storage = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="0.0.0.0 lets other machines in, without a login.")
+    ] = "127.0.0.1",
     every_trial: Annotated[
         bool, typer.Option("--every-trial", help="Show large studies whole, which is slow.")
     ] = False,
@@ -249,7 +256,7 @@ def dashboard(
     """Serve optuna-dashboard on the database."""
     from app.dashboard.serve import serve
 
-    serve(runs or Path("runs"), storage, port, every_trial)
+    serve(runs or Path("runs"), storage, port, every_trial, host)
 
 
 def _settings(
@@ -286,10 +293,13 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         field, equals, value = text.partition("=")
         if not equals or not all(field.split(".")):
-            raise InputError(f"--set '{text}': write FIELD=VALUE, such as supernet.batch_size=32")
+            raise InputError(
+                f"--set '{text[:100]}': write FIELD=VALUE, such as supernet.batch_size=32"
+            )
         try:
-            values[field] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            read = tomllib.loads(f"value = {value}")
+            values[field] = read["value"] if len(read) == 1 else value
+        except (ValueError, RecursionError):  # also of a number that is too long to be read
             values[field] = value
     return values
 
@@ -308,17 +318,43 @@ def run_command(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    from app.interrupt import stop_at_once
+
     try:
-        status = run_command(app, arguments, "main.py")
+        with stop_at_once():
+            status = run_command(app, arguments, "main.py")
+    except KeyboardInterrupt:
+        status = 130
     except (FloatingPointError, OSError) as error:  # a diverged supernet, a full disk
         return _fail(str(error), 1)
+    except SystemExit:  # Rich, of output that goes to a closed pipe
+        return _fail("nobody reads the output any more; the same command goes on from here", 1)
     except Exception as error:
+        if _is_out_of_memory(error):
+            return _fail(
+                "the memory is full. Scores depend on the images they are measured on, so these "
+                "are not made fewer unasked: give --set score.images=N or "
+                "--set supernet.batch_size=N, and --study-name NAME for a study beside this one",
+                1,
+            )
         if not _is_database_error(error):
             raise
         return _fail(f"the database failed: {str(error.__cause__ or error).splitlines()[0]}", 1)
     if status == 130:
-        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+        _say("Interrupted; the same command goes on from here.")
     return status
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the terminal may be closed
+        print(line, file=sys.stderr, flush=True)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Of Python or of a device, or of PyTorch on the CPU, which has no class for it."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error).lower()
+    )
 
 
 def _is_database_error(error: Exception) -> bool:
@@ -330,5 +366,8 @@ def _is_database_error(error: Exception) -> bool:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST - 200]} … {line[-200:]}"
+    _say(f"error: {line}")
     return status

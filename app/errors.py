@@ -11,4 +11,4 @@ class InputError(Exception):
 
 def one_of(name: str, kind: str, known: list[str]) -> InputError:
     """An unknown name, answered with the names that exist."""
-    return InputError(f"unknown {kind} '{name}'; choose one of: {', '.join(sorted(known))}")
+    return InputError(f"unknown {kind} '{name[:100]}'; choose one of: {', '.join(sorted(known))}")

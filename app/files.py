@@ -3,9 +3,13 @@
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
+
+from app.errors import InputError
+from app.progress import console
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -23,8 +27,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp's 0600 would hide a report from colleagues
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:
+            error.filename = str(path)  # a full disk does not say what it was full for
         raise
     _sync_folder(path.parent)
 
@@ -37,6 +43,58 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically. Raises ValueError on NaN, which is not JSON."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+class DamagedError(Exception):
+    """A file of ours that is not what was written: cut off, or with changed bytes."""
+
+
+def set_aside(path: Path, reason: object) -> None:
+    """Rename a damaged file, so that it is kept and can be made again, and say so."""
+    kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    path.replace(kept)
+    console.print(
+        f"'{path}' is damaged ({reason}). It is kept as '{kept.name}' and made again.",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of writers that were killed; only while nobody else writes."""
+    for path in [*folder.glob(".*.part"), *folder.glob("pixels-*.u8")]:
+        path.unlink(missing_ok=True)
+
+
+def check_output(path: Path) -> None:
+    """Raises InputError unless a file can be written at `path`; writes nothing.
+
+    To be called before the work whose result is to go there. Folders that are missing are made
+    by then.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"'{path}' is a folder: name a file in it")
+        folder = path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK) or _is_virtual(folder):
+            raise InputError(f"cannot write '{path}': '{folder}' is no folder to write to")
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write '{str(path)[:100]}': {error}") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file. Raises InputError for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{str(path)[:100]}' cannot be looked for: {error}") from None
+
+
+def _is_virtual(folder: Path) -> bool:
+    """Whether it lies in Linux's /proc or /sys, which look writable and are not."""
+    return folder.parts[1:2] in (("proc",), ("sys",))
 
 
 def _sync_folder(folder: Path) -> None:

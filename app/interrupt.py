@@ -1,8 +1,9 @@
 """Ctrl-C that waits for the end of a step, so that what is saved is whole."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from app.progress import console
@@ -26,15 +27,38 @@ def stop_between_steps() -> Iterator[Callable[[], None]]:
         if requested:
             raise KeyboardInterrupt
         requested = True
-        console.print("Stopping after this step; press Ctrl-C again to stop at once.")
+        with suppress(OSError):  # the terminal may be closed
+            console.print("Stopping after this step; press Ctrl-C again to stop at once.")
 
     def check() -> None:
         if requested:
             raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, request) for number in _SIGNALS}
-    try:
+    with _handling(request):
         yield check
+
+
+@contextmanager
+def stop_at_once() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does anyway."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handling(stop):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle the signals so in the block; not one that is ignored, as SIGHUP under `nohup`."""
+    previous = {}
+    if threading.current_thread() is threading.main_thread():  # no other may handle signals
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, handler)
+    try:
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, old in previous.items():
+            signal.signal(number, old)

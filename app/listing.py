@@ -7,14 +7,15 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
+from app.files import is_file
 from app.search.storage import open_storage
-from app.settings import database_url, load_settings, presets
+from app.settings import DATABASE, database_url, load_settings, presets
 
 
 def print_studies(runs: Path, storage_url: str | None) -> None:
     """One line a preset or stored study."""
     counts: dict[str, int] = {}
-    if storage_url or (runs / "studies.db").exists():
+    if storage_url or is_file(runs / DATABASE):
         storage = open_storage(storage_url or database_url(runs))
         for name in optuna.get_all_study_names(storage):
             study = optuna.load_study(study_name=name, storage=storage)

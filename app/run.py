@@ -1,10 +1,13 @@
 """The main job, top to bottom: data → supernet → reference sample → search → report."""
 
+import sqlite3
+from contextlib import ExitStack
 from typing import Any
 
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
+from optuna.trial import TrialState
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
@@ -17,13 +20,14 @@ from app.progress import progress_bar
 from app.report.front import front_table
 from app.report.material import Material
 from app.report.writing import write_reports
+from app.search.backup import back_up
 from app.search.commit import GroupCommit
 from app.search.evolution import SpaceExhaustedError
 from app.search.loop import Batches, Search
 from app.search.outcome import Assessment
 from app.search.proposals import create_proposals
 from app.search.samplers import check_sampler, create_sampler
-from app.search.storage import open_engine, open_storage
+from app.search.storage import check_storage, open_engine, open_storage
 from app.search.study import DIRECTIONS, check_choices, discard_study, open_study, with_sampler
 from app.search.tables import UnknownTablesError, read_tables
 from app.settings import StudySettings
@@ -31,13 +35,16 @@ from app.workbench import (
     Files,
     Workbench,
     check_space,
-    lock_study,
     open_data,
     set_up,
     study_definition,
 )
+from app.workers import check_idle, preparing, worker_number
 
 out = Console(highlight=False)
+
+SEEDS_APART = 7_919
+"""Between two processes on one study, which would else propose the same architectures."""
 
 
 def run(settings: StudySettings, fresh: bool = False) -> None:
@@ -46,10 +53,15 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
     check_space(settings.space)
     device = pick_device(settings.device)
     files = Files(settings.folder)
-    with lock_study(files):
+    files.check_writable()
+    if settings.storage:
+        check_storage(settings.storage)
+    data, space = open_data(settings, files, device)  # nothing is written before all input is read
+    with ExitStack() as working_on, ExitStack() as preparation:
+        preparation.enter_context(preparing(files.folder, wait=True))
         storage = open_storage(settings.storage_url)
-        data, space = open_data(settings, files, device)
         if fresh:  # not before the input is known to be good
+            check_idle(files.folder)
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
             files.discard()
@@ -64,31 +76,47 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
             markup=False,
         )
         bench = set_up(settings, files, device, data, space)
+        worker = working_on.enter_context(worker_number(files.folder))
+        commit = group_commit(settings.storage_url, study)
+        if commit is not None:  # else others wait, as trials are then told to Optuna one by one
+            preparation.close()
 
-        ended = search(settings, storage, study, bench)
+        missing = missing_trials(settings, study)
+        if missing and worker == 0:
+            keep_backup(settings.storage_url)
+        ended = search(settings, storage, study, bench, commit, worker)
+        if missing and worker == 0:
+            keep_backup(settings.storage_url)
         report(bench, study, definition)
         if ended:
             out.print(ended, soft_wrap=True, markup=False)
 
 
 def search(
-    settings: StudySettings, storage: BaseStorage, study: Study, bench: Workbench
+    settings: StudySettings,
+    storage: BaseStorage,
+    study: Study,
+    bench: Workbench,
+    commit: GroupCommit | None,
+    worker: int,
 ) -> str | None:
-    """Search until there are enough trials; returns why it has ended earlier, if it has."""
+    """Search until there are enough trials; returns why it has ended earlier, if it has.
+
+    `worker` is the number of this process among those on the study.
+    """
     trials = study.get_trials(deepcopy=False)
     check_choices(trials, bench.space)
-    commit = group_commit(settings.storage_url, study)
     sampler: BaseSampler = RandomSampler(seed=settings.seed)  # of what an unfinished trial lacks
     batches = None
     if commit is None:
         sampler = create_sampler(settings.search, settings.seed, len(trials))
     else:
-        proposals = create_proposals(
-            settings.search, bench.space, DIRECTIONS, settings.seed, len(trials)
-        )
+        seed = settings.seed + worker * SEEDS_APART
+        proposals = create_proposals(settings.search, bench.space, DIRECTIONS, seed, len(trials))
         batches = Batches(proposals, commit, settings.search.population)
     study = with_sampler(study, storage, sampler)
-    loop = Search(study, storage, bench.space, Assessment(bench, trials), batches)
+    assess = Assessment(bench, trials)
+    loop = Search(study, storage, bench.space, assess, batches, worker == 0, assess.learn)
     total = settings.search.trials
     with (
         progress_bar("Search", total, min(loop.completed, total)) as advance,
@@ -99,6 +127,22 @@ def search(
         except SpaceExhaustedError as reason:
             return f"The search has ended after {loop.completed} of {total} trials: {reason}."
     return None
+
+
+def missing_trials(settings: StudySettings, study: Study) -> int:
+    """How many trials the search has to add."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return max(0, settings.search.trials - len(complete))
+
+
+def keep_backup(storage_url: str) -> None:
+    """Back up the database; a failure, such as a full disk, is said and ends nothing."""
+    try:
+        back_up(storage_url)
+    except (OSError, sqlite3.Error) as error:
+        out.print(
+            f"No backup of the database could be made: {error}.", soft_wrap=True, markup=False
+        )
 
 
 def group_commit(storage_url: str, study: Study) -> GroupCommit | None:

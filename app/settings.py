@@ -2,6 +2,7 @@
 
 import json
 import re
+import reprlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,11 @@ from app.errors import InputError, one_of
 PRESETS = Path(__file__).parent.parent / "studies"
 SAVED = "study.json"
 """In a study's folder: what it was last run with."""
+DATABASE = "studies.db"
+"""The file in the runs folder that holds the trials of all studies."""
+
+MANY = 1_000_000
+"""More images or sampled architectures than anybody means: a slip of the keyboard."""
 
 
 def _count(value: object) -> object:
@@ -39,6 +45,15 @@ def parse_count(text: str) -> float | None:
     if match is None:
         return None
     return float(match[1]) * {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+
+
+def _no_null(value: object) -> object:
+    if "\0" in str(value):
+        raise ValueError("a null character is in no name of a file")
+    return value
+
+
+_Path = Annotated[Path, BeforeValidator(_no_null)]
 
 
 class _Settings(BaseModel):
@@ -64,8 +79,8 @@ class SupernetSettings(_Settings):
 class ScoreSettings(_Settings):
     """What an architecture is scored on; part of what defines a study."""
 
-    images: Annotated[int, Field(ge=8)] = 32
-    reference: Annotated[int, Field(ge=8)] = 64
+    images: Annotated[int, Field(ge=8, le=MANY)] = 32
+    reference: Annotated[int, Field(ge=8, le=MANY)] = 64
 
 
 class SearchSettings(_Settings):
@@ -73,7 +88,7 @@ class SearchSettings(_Settings):
 
     trials: PositiveInt = 200
     sampler: str = "nsga2"
-    population: Annotated[int, Field(ge=4)] = 32
+    population: Annotated[int, Field(ge=4, le=MANY)] = 32
     max_flops: Annotated[PositiveFloat | None, BeforeValidator(_count)] = None
 
 
@@ -88,9 +103,9 @@ class StudySettings(_Settings):
     batchnorm: Literal["unbiased", "biased"] = "unbiased"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: str = "auto"
-    runs: Path = Path("runs")
-    data_dir: Path = Path("data")
-    storage: str | None = None
+    runs: _Path = Path("runs")
+    data_dir: _Path = Path("data")
+    storage: Annotated[str, BeforeValidator(_no_null), Field(min_length=1)] | None = None
     supernet: SupernetSettings = SupernetSettings()
     score: ScoreSettings = ScoreSettings()
     search: SearchSettings = SearchSettings()
@@ -100,6 +115,13 @@ class StudySettings(_Settings):
     def _dataset_is_named(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("give the name of a data set or an image folder")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, value: str) -> str:
+        if value.startswith(DATABASE):  # its folder lies beside the database
+            raise ValueError("the database has this name")
         return value
 
     @property
@@ -125,7 +147,7 @@ class StudySettings(_Settings):
 
 def database_url(runs: Path) -> str:
     """The database of all studies of a runs folder."""
-    return f"sqlite:///{(runs / 'studies.db').absolute()}"
+    return f"sqlite:///{(runs / DATABASE).absolute()}"
 
 
 def presets() -> dict[str, Path]:
@@ -146,11 +168,12 @@ def load_settings(study: str, overrides: dict[str, Any] | None = None) -> StudyS
         raise one_of(study, "study", [*presets(), "or the path of a .toml file"])
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the study file '{path}': {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"the study file '{path}' is not valid TOML: {error}") from None
+    except (OSError, ValueError) as error:  # bytes that are not UTF-8, a path or number too long
+        raise InputError(f"cannot read the study file '{_short(path)}': {error}") from None
     values.setdefault("name", path.stem)
+    _check_inside(values, overrides or {}, path)
     return _validated(values, overrides or {}, path)
 
 
@@ -185,6 +208,23 @@ def load_study(study: str, overrides: dict[str, Any] | None = None) -> StudySett
     return _validated(values, {**given, "runs": runs, "name": name}, saved)
 
 
+def _check_inside(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> None:
+    """Refuse a file whose folders lie elsewhere: one from a stranger must not write anywhere.
+
+    On the command line any folder may be given.
+    """
+    for field in {"runs", "data_dir", "storage"} - overrides.keys():
+        value = values.get(field)
+        if not isinstance(value, str) or (field == "storage" and not value.startswith("sqlite")):
+            continue
+        folder = Path(value.partition("///")[2] if field == "storage" else value)
+        if folder.is_absolute() or ".." in folder.parts or value.startswith("~"):
+            raise InputError(
+                f"the study file '{path}' has {field} = {_SHORT.repr(value)}, which lies outside "
+                f"of '{Path.cwd()}': if that is meant, give --{field.replace('_', '-')} yourself"
+            )
+
+
 def _set(values: dict[str, Any], field: str, value: Any) -> None:
     """Set a dotted field in nested tables."""
     *tables, last = field.split(".")
@@ -198,11 +238,30 @@ def _set(values: dict[str, Any], field: str, value: Any) -> None:
 def _describe(error: ValidationError, path: Path) -> str:
     """The first complaint of pydantic as one line."""
     first = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
+    field = _short(".".join(map(str, first["loc"])))
     if first["type"] == "extra_forbidden":
         return f"'{field}' is no setting of a study (from '{path}' or the command line)"
     if first["type"] == "missing":
         return f"the study file '{path}' lacks '{field}'"
     reason = first["msg"][0].lower() + first["msg"][1:]
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{field} = {first['input']!r}: {reason}{more}"
+    return f"{field} = {_SHORT.repr(first['input'])}: {reason}{more}"
+
+
+def _short(text: object) -> str:
+    """Text of any length, such as a key of a study file, for a line that people read."""
+    return text if len(text := str(text)) <= 200 else f"{text[:100]}…{text[-50:]}"
+
+
+class _Short(reprlib.Repr):
+    """Of any length, and of any number: Python refuses to print one of more than 4,300 digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else "a very long number"
+
+
+_SHORT = _Short()

@@ -4,18 +4,19 @@ The main job and the rank benchmark both start here: data → supernet → refer
 """
 
 import shutil
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from filelock import FileLock, Timeout
 
 import spaces
 from app import scores
 from app.data import ImageData, load
+from app.data.stream import check_batch_size
 from app.errors import InputError, one_of
+from app.files import DamagedError, check_output, set_aside
 from app.interrupt import stop_between_steps
 from app.scores.composite import Composite
 from app.scores.observation import Anchors
@@ -26,6 +27,8 @@ from app.settings import SAVED, StudySettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, train_supernet
 from spaces import Placement, Space
+
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,20 @@ class Files:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that works on the study."""
+        """Held by the process that makes supernet and reference sample, see `app.workers`."""
         return self.folder / "lock"
 
     @property
     def reports(self) -> tuple[Path, ...]:
         """What the end of a run writes."""
         return self.front, self.picture, self.report, self.page
+
+    def check_writable(self) -> None:
+        """Raises InputError unless the folder is there or can be made; makes nothing."""
+        try:
+            check_output(self.lock)
+        except InputError as error:
+            raise InputError(f"{error}; give --runs DIR") from None
 
     def discard(self) -> None:
         """Delete what a run has made; networks that were retrained have cost too much, and stay."""
@@ -123,28 +133,6 @@ def check_space(name: str) -> None:
         raise one_of(name, "space", spaces.names())
 
 
-def lock_study(files: Files) -> AbstractContextManager[object]:
-    """The lock of a study, held until the end of the `with` block that it is given to.
-
-    The system frees it when its process ends, however it ends.
-
-    Raises InputError if another process works on the study or the folder cannot be written.
-    """
-    lock = FileLock(files.lock, timeout=0)
-    try:
-        files.folder.mkdir(parents=True, exist_ok=True)
-        return lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"another process is working on this study (it holds '{files.lock}'): "
-            "wait for it, or give --study-name NAME"
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"cannot write to '{files.folder}' ({error.strerror}): give --runs DIR"
-        ) from None
-
-
 def open_data(
     settings: StudySettings, files: Files, device: torch.device
 ) -> tuple[ImageData, Space]:
@@ -157,7 +145,10 @@ def open_data(
         cache_dir=files.folder,
         seed=settings.seed,
     )
-    create_space(settings, data, settings.supernet_space_options)  # to refuse it now, not later
+    # all of this is refused now, not when something has been written
+    create_space(settings, data, settings.supernet_space_options)
+    check_batch_size(len(data.train), settings.supernet.batch_size)
+    Anchors.draw(data, settings.score.images, settings.seed, device)
     return data, create_space(settings, data, settings.space_options)
 
 
@@ -229,6 +220,17 @@ def study_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]
     return {**score_definition(settings, data), "search.max_flops": settings.search.max_flops}
 
 
+def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
+    """What `load` reads; None where there is no file, or a damaged one, which is set aside."""
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except DamagedError as reason:
+        set_aside(path, reason)
+        return None
+
+
 def _trained_supernet(
     settings: StudySettings, files: Files, device: torch.device, data: ImageData
 ) -> SupernetTraining:
@@ -237,8 +239,7 @@ def _trained_supernet(
     training = SupernetTraining(
         space, Placement(settings.batchnorm), data, settings.supernet, settings.seed, device
     )
-    if files.supernet.exists():
-        state = load_checkpoint(files.supernet)
+    if (state := _read(files.supernet, load_checkpoint)) is not None:
         check_definition(state["definition"], definition, f"the supernet '{files.supernet}'")
         training.load_state_dict(state)
     with stop_between_steps() as check:
@@ -250,11 +251,8 @@ def _scored_reference(
     settings: StudySettings, files: Files, data: ImageData, space: Space, scorer: Scorer
 ) -> Reference:
     definition = score_definition(settings, data)
-    if files.reference.exists():
-        reference = Reference.load(files.reference)
-        check_definition(reference.definition, definition, f"the sample '{files.reference}'")
-    else:
-        reference = Reference(definition, {})
+    reference = _read(files.reference, Reference.load) or Reference(definition, {})
+    check_definition(reference.definition, definition, f"the sample '{files.reference}'")
     with stop_between_steps() as check:
         score_reference(
             reference,

@@ -22,6 +22,9 @@ __all__ = [
     "register",
 ]
 
+LARGEST = 10_000
+"""Of channels, cells or layers: a slip would fill the memory before it is noticed."""
+
 _SPACES: dict[str, type[Space]] = {}
 _S = TypeVar("_S", bound=type[Space])
 
@@ -48,6 +51,9 @@ def create(name: str, classes: int, image_size: int, options: dict[str, Any]) ->
             f"space '{name}' has no option {min(unknown)!r}; "
             f"its options are: {', '.join(sorted(known)) or 'none'}"
         )
+    for option, value in options.items():
+        if isinstance(value, int | float) and not abs(value) <= LARGEST:
+            raise ValueError(f"option {option!r} is larger than {LARGEST}, and so is no network")
     return space(classes=classes, image_size=image_size, **options)
 
 

@@ -48,6 +48,10 @@ class Toy(Space):
 
     channels: int = 6
 
+    def __post_init__(self) -> None:
+        if type(self.channels) is not int or self.channels < 1:
+            raise ValueError(f"channels must be a positive integer, not {self.channels!r}")
+
     def distributions(self) -> dict[str, CategoricalDistribution]:
         return {f"layer {i}": CategoricalDistribution(OPS) for i in range(self.length)}
 

@@ -8,24 +8,29 @@ from PIL import Image
 from torch import Tensor
 
 from app.data.pictures import Pictures
+from app.errors import InputError
 from app.progress import progress_bar
 
 CHUNK = 16  # pictures a task: the pool costs little, and a few large photographs keep it busy
 PATIENCE = 1.0  # seconds before a bar appears
 
 
-def fill(pixels: Tensor, pictures: Pictures, description: str) -> None:
+def fill(pixels: Tensor, pictures: Pictures, description: str) -> dict[int, str]:
     """Decode `pictures` into `pixels` (uint8, N×3×S×S), with a progress bar if it takes a while.
 
-    The first InputError of a picture that cannot be read stops the pool and is raised.
+    Returns what is wrong with those that cannot be read, by index; their pixels are unset.
     """
+    broken: dict[int, str] = {}
 
     target = pixels.numpy()  # the same memory; NumPy writes small pictures faster than torch
 
     def decode(start: int) -> int:
         stop = min(start + CHUNK, len(pictures))
         for i in range(start, stop):
-            target[i] = pictures.read(i, pixels.shape[-1]).transpose(2, 0, 1)
+            try:
+                target[i] = pictures.read(i, pixels.shape[-1]).transpose(2, 0, 1)
+            except InputError as error:
+                broken[i] = str(error)
         return stop - start
 
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -42,3 +47,4 @@ def fill(pixels: Tensor, pictures: Pictures, description: str) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    return dict(sorted(broken.items()))

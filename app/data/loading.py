@@ -11,8 +11,13 @@ from app.data.image_data import ImageData, Split, channel_statistics, fingerprin
 from app.data.pictures import Pictures, Source
 from app.data.registry import readers
 from app.errors import InputError
+from app.progress import console
 
 MIN_SIZE = 8
+MOST_BROKEN = 10
+"""A data set is refused if more than one picture in so many cannot be read."""
+NAMED = 10
+"""So many of them are named."""
 
 
 def load(
@@ -39,8 +44,9 @@ def load(
 
     def decode(pictures: Pictures, description: str) -> Split:
         pixels = storage.allocate(len(pictures), image_size, in_memory, cache_dir)
-        fill(pixels, pictures, description)
-        return Split(pixels, torch.tensor(pictures.labels, dtype=torch.int64))
+        broken = fill(pixels, pictures, description)
+        labels = torch.tensor(pictures.labels, dtype=torch.int64)
+        return without_broken(Split(pixels, labels), broken, description)
 
     train, test = decode(source.train, "train pictures"), decode(source.test, "test pictures")
     mean, std = channel_statistics(train.pixels)
@@ -55,6 +61,26 @@ def load(
         flip=source.flip,
         fingerprint=fingerprint(source.classes, train, test),
     )
+
+
+def without_broken(split: Split, broken: dict[int, str], description: str) -> Split:
+    """The split without the pictures that cannot be read, which are named and counted.
+
+    Raises InputError if they are more than one in MOST_BROKEN, or all of a class.
+    """
+    if not broken:
+        return split
+    first = next(iter(broken.values()))
+    kept = [i for i in range(len(split)) if i not in broken]
+    lost = set(split.labels.tolist()) - set(split.labels[kept].tolist())
+    if lost or len(broken) * MOST_BROKEN > len(split):
+        raise InputError(f"{len(broken)} of {len(split)} {description} cannot be read: {first}")
+    for reason in list(broken.values())[:NAMED]:
+        console.print(f"Left out: {reason}", soft_wrap=True, markup=False)
+    console.print(f"{len(broken)} of {len(split)} {description} cannot be read and are left out.")
+    for place, i in enumerate(kept):  # in place: they may fill a file larger than the memory
+        split.pixels[place] = split.pixels[i]
+    return Split(split.pixels[: len(kept)], split.labels[kept])
 
 
 def _open(name: str, data_dir: Path) -> Source:

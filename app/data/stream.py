@@ -14,6 +14,15 @@ Policy = Callable[[Tensor, torch.Generator], Tensor]
 """Further augmentation of a uint8 batch, B×3×S×S, drawing from the generator."""
 
 
+def check_batch_size(count: int, batch_size: int) -> None:
+    """Raises InputError unless 1 ≤ batch_size ≤ `count`, the number of training pictures."""
+    if not 1 <= batch_size <= count:
+        raise InputError(
+            f"batch size {batch_size} does not suit the {count} training pictures; "
+            f"choose 1 to {count}"
+        )
+
+
 class BatchStream:
     """Batches of the training split, each pass in a new order, a last partial batch dropped.
 
@@ -34,12 +43,7 @@ class BatchStream:
         policy: Policy | None = None,
     ) -> None:
         self._members = torch.arange(len(data.train)) if members is None else members
-        count = len(self._members)
-        if not 1 <= batch_size <= count:
-            raise InputError(
-                f"batch size {batch_size} does not suit the {count} training pictures; "
-                f"choose 1 to {count}"
-            )
+        check_batch_size(len(self._members), batch_size)
         self._policy = policy
         self._data = data
         self._batch_size = batch_size

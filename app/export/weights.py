@@ -12,7 +12,7 @@ from app.retrain.result import Result, best_of, read_results
 from app.retrain.training import accuracy
 from app.search.study import check_definition
 from app.settings import StudySettings
-from app.supernet.checkpoint import load_checkpoint
+from app.supernet.checkpoint import load_or_refuse
 from app.workbench import Files, create_space, study_definition, supernet_definition
 from spaces import Cost, Placement, Space
 
@@ -61,7 +61,7 @@ def _from_supernet(
     """The sub-network of the supernet, its BatchNorm given statistics of training images."""
     placement = Placement(settings.batchnorm)
     supernet = space.supernet(placement)
-    state = load_checkpoint(files.supernet)
+    state = load_or_refuse(files.supernet)
     definition = supernet_definition(settings, data)
     check_definition(state["definition"], definition, f"the supernet '{files.supernet}'")
     supernet.load_state_dict(state["supernet"])

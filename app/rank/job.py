@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.device import pick_device
+from app.files import check_output
 from app.interrupt import stop_between_steps
 from app.progress import progress_bar
 from app.rank.choice import choose_scores
@@ -17,11 +18,11 @@ from app.workbench import (
     Files,
     baseline_definition,
     check_space,
-    lock_study,
     open_data,
     score_definition,
     set_up,
 )
+from app.workers import preparing
 
 
 def rank(
@@ -52,11 +53,14 @@ def rank(
     table = read_table(table_path, column)
     device = pick_device(settings.device)
     files = Files(settings.folder)
-    with lock_study(files):
-        data, space = open_data(settings, files, device)
-        table = table.canonical(space)
-        if sample is not None:
-            table = table.sample(sample, settings.seed)
+    files.check_writable()
+    if json_file is not None:
+        check_output(json_file)
+    data, space = open_data(settings, files, device)
+    table = table.canonical(space)
+    if sample is not None:
+        table = table.sample(sample, settings.seed)
+    with preparing(files.folder, wait=False):
         definition = score_definition(settings, data)
         store = Store(files.rank, definition, baseline_definition(settings, data))
         bench = set_up(settings, files, device, data, space)

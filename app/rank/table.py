@@ -64,7 +64,7 @@ def read_table(path: Path, column: str) -> Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(_rows(path, column, csv.DictReader(file)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:  # also bytes that are not UTF-8
         raise InputError(f"cannot read the table '{path}': {error}") from None
     if len(rows) < 2:
         raise InputError(f"the table '{path}' holds {len(rows)} rows: ranking needs at least 2")

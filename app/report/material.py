@@ -10,7 +10,7 @@ from app.report.front import Row, completed_rows, pareto_front
 from app.retrain.result import Result, best_of, read_results
 from app.scores.reference import Reference
 from app.settings import StudySettings
-from app.supernet.checkpoint import load_checkpoint
+from app.supernet.checkpoint import load_or_refuse
 from app.workbench import Files
 from spaces import Space
 
@@ -43,7 +43,7 @@ class Material:
         hardware: str,
     ) -> "Material":
         """Read the files of a study that has been searched."""
-        supernet = load_checkpoint(files.supernet)
+        supernet = load_or_refuse(files.supernet)
         rows = completed_rows(study)
         return Material(
             settings,

@@ -19,7 +19,7 @@ from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_result
 from app.retrain.training import NetworkTraining, accuracy
 from app.search.study import check_definition
-from app.supernet.checkpoint import load_checkpoint, save_checkpoint
+from app.supernet.checkpoint import load_or_refuse, save_checkpoint
 from spaces import Cost
 
 KIND = "bnnas retrained network 1"
@@ -52,7 +52,7 @@ def training_folder(parent: Path, name: str, definition: dict[str, Any]) -> Path
 
 def load_best(folder: Path) -> dict[str, torch.Tensor]:
     """The weights of the best epoch."""
-    weights: dict[str, torch.Tensor] = load_checkpoint(folder / "best.pt", KIND, HINT)["network"]
+    weights: dict[str, torch.Tensor] = load_or_refuse(folder / "best.pt", KIND, HINT)["network"]
     return weights
 
 
@@ -74,7 +74,7 @@ def train_candidate(
     training = NetworkTraining(candidate.build, data, recipe, seed, device)
     last = candidate.folder / "last.pt"
     if last.exists():
-        state = load_checkpoint(last, KIND, HINT)
+        state = load_or_refuse(last, KIND, HINT)
         check_definition(state["definition"], candidate.definition, f"the training '{last}'")
         training.load_state_dict(state)
     _train(training, candidate, check)

@@ -24,7 +24,8 @@ from app.retrain.record import record
 from app.search.storage import open_storage
 from app.search.study import find_study
 from app.settings import StudySettings
-from app.workbench import Files, check_space, lock_study, open_data, study_definition
+from app.workbench import Files, check_space, open_data, study_definition
+from app.workers import preparing
 from spaces import Space
 
 VERSION = 1
@@ -48,7 +49,7 @@ def retrain(
     check_space(settings.space)
     device = pick_device(settings.device)
     files = Files(settings.folder)
-    with lock_study(Files(files.retrained)):
+    with preparing(files.retrained, wait=False):
         storage = open_storage(settings.storage_url)
         data, space = open_data(settings, files, device)
         definition = study_definition(settings, data)

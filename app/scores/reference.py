@@ -1,5 +1,6 @@
 """The reference sample: random architectures, scored once and stored with the supernet."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -8,10 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from app.errors import InputError
-from app.files import write_json
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
+
+from app.files import DamagedError, write_json
 from app.progress import progress_bar
-from app.scores import MEASURES
+from app.scores import MEASURES, SCORES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
@@ -29,22 +31,31 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write JSON atomically."""
-        write_json(path, self.__dict__)
+        write_json(path, self.__dict__ | {"checksum": self._checksum()})
+
+    def _checksum(self) -> str:
+        """SHA-256 of all but the checksum itself."""
+        return hashlib.sha256(json.dumps(self.__dict__, sort_keys=True).encode()).hexdigest()
 
     @staticmethod
     def load(path: Path) -> "Reference":
-        """Read what `save` wrote. Raises InputError for anything else."""
+        """Read what `save` wrote. Raises DamagedError for anything else.
+
+        A file of a version that wrote no checksum is read without.
+        """
         try:
-            reference = Reference(**json.loads(path.read_text(encoding="utf-8")))
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            checksum = fields.pop("checksum", None)
+            reference = Reference(**fields)
             if not isinstance(reference.definition, dict) or not all(
                 scores.keys() >= set(MEASURES) for scores in reference.scores.values()
             ):
                 raise ValueError("keys are missing")
-            return reference
-        except (OSError, ValueError, TypeError, AttributeError):
-            raise InputError(
-                f"'{path}' is no readable reference sample: delete it and it is made again"
-            ) from None
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise DamagedError("it is no reference sample") from None
+        if checksum not in (None, reference._checksum()):
+            raise DamagedError("its checksum does not match")
+        return reference
 
 
 def sample_architectures(space: Space, count: int, seed: int) -> list[str]:
@@ -82,7 +93,10 @@ def score_reference(
                 if arch in reference.scores:
                     continue
                 check()
-                reference.scores[arch] = scorer(arch)
+                try:
+                    reference.scores[arch] = scorer(arch)
+                except LinAlgError:  # a decomposition that does not converge
+                    reference.scores[arch] = dict.fromkeys(SCORES)
                 now = time.monotonic()
                 reference.seconds += now - clock
                 clock = now

@@ -10,11 +10,12 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from app.search.tables import Tables
@@ -30,8 +31,13 @@ class GroupCommit:
         self.study_id = study_id
         self._json: dict[str, tuple[BaseDistribution, str]] = {}
 
-    def __call__(self, trials: Sequence[FrozenTrial]) -> list[int]:
+    def __call__(
+        self, trials: Sequence[FrozenTrial], most_complete: int | None = None
+    ) -> list[int]:
         """Commit `trials`, which must be finished; returns the number that each has been given.
+
+        With `most_complete`, those of the end are left out that would make more complete trials
+        of the study than that: others may have added some meanwhile.
 
         Their own `number` is not looked at. Intermediate values are not written, as a trial
         of ours has none. Raises StorageInternalError if the study is no longer there, and
@@ -40,6 +46,11 @@ class GroupCommit:
         if not trials:
             return []
         with self._locked() as connection:
+            self._check_file()
+            if most_complete is not None:
+                trials = _up_to(trials, most_complete - self._count_complete(connection))
+                if not trials:
+                    return []
             first = self._count(connection)
             last_id = connection.scalar(select(func.max(self.tables["trials"].c.trial_id))) or 0
             numbers = list(range(first, first + len(trials)))
@@ -64,6 +75,14 @@ class GroupCommit:
                     connection.execute(insert(self.tables[name]), table)
         return numbers
 
+    def _check_file(self) -> None:
+        """SQLite goes on writing to a file that was deleted, and all of it would be lost."""
+        url = self.engine.url
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            raise StorageInternalError(
+                f"its file '{url.database}' has been removed while the study was running"
+            )
+
     @contextmanager
     def _locked(self) -> Iterator[Connection]:
         """A transaction in which nobody else can add trials to the study.
@@ -83,6 +102,12 @@ class GroupCommit:
         table = self.tables["trials"]
         count = select(func.count()).select_from(table).where(table.c.study_id == self.study_id)
         return connection.execute(count).scalar_one()
+
+    def _count_complete(self, connection: Connection) -> int:
+        table = self.tables["trials"]
+        count = select(func.count()).select_from(table)
+        mine = count.where(table.c.study_id == self.study_id, table.c.state == "COMPLETE")
+        return connection.execute(mine).scalar_one()
 
     def _ids(self, connection: Connection, after: int) -> Sequence[int]:
         """Of the trials just inserted, by number; not by RETURNING, which MySQL lacks."""
@@ -114,6 +139,15 @@ class GroupCommit:
                 "param_value": distribution.to_internal_repr(value),
                 "distribution_json": text,
             }
+
+
+def _up_to(trials: Sequence[FrozenTrial], complete: int) -> Sequence[FrozenTrial]:
+    """The first of `trials`, until so many of them are complete; none if that is 0 or less."""
+    for i, trial in enumerate(trials):
+        if complete <= 0:
+            return trials[:i]
+        complete -= trial.state is TrialState.COMPLETE
+    return trials
 
 
 def _attributes(attributes: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The search: choices are proposed, assessed, and told to the database a batch at a time."""
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,8 @@ class Search:
 
     A trial that a killed process left running, or that somebody has queued, is taken up, so that
     none is lost and the numbers have no gap. It is told step by step, as Optuna does it; and so
-    is every trial if there are no batches.
+    is every trial if there are no batches. Of several processes on the study, only the first
+    does so (`takes_up`).
     """
 
     def __init__(
@@ -49,12 +50,17 @@ class Search:
         space: Space,
         assess: Callable[[dict[str, Any]], Outcome],
         batches: Batches | None,
+        takes_up: bool = True,
+        learn: Callable[[Sequence[FrozenTrial]], None] = lambda trials: None,
     ) -> None:
+        """`learn` is given the trials of others that have been added since."""
         self.study = study
         self.storage = storage
         self.choices = space.choices
         self.assess = assess
         self.batches = batches
+        self.takes_up = takes_up
+        self.learn = learn
         self.completed = 0
         self.seen = 0
         """The proposals know of trials with a smaller number."""
@@ -66,18 +72,20 @@ class Search:
         Raises SpaceExhaustedError when there is nothing left to propose. However it ends, what
         was finished is committed first.
         """
-        for left in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            check()
-            self._tell(self._resume(left), advance)
-        self._tell_queued(check, advance)
+        if self.takes_up:
+            for left in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                check()
+                self._tell(self._resume(left), advance)
+            self._tell_queued(check, advance)
         while self.completed < total:
             if self.batches is None:
                 check()
                 self._tell(self.study.ask(dict(self.choices)), advance)
             else:
-                self._run_batch(self.batches, total - self.completed, check, advance)
+                self._run_batch(self.batches, total, check, advance)
 
-    def _run_batch(self, batches: Batches, missing: int, check: Check, advance: Advance) -> None:
+    def _run_batch(self, batches: Batches, total: int, check: Check, advance: Advance) -> None:
+        missing = total - self.completed
         finished: list[FrozenTrial] = []
         complete = 0
         ends = time.monotonic() + SECONDS_A_BATCH
@@ -89,14 +97,17 @@ class Search:
                 finished.append(self._finish(batches.proposals))
                 complete += finished[-1].state is TrialState.COMPLETE
         finally:
-            numbers = batches.commit(finished)
+            numbers = batches.commit(finished, total)
             self.completed += complete
             if complete:
                 advance(complete, _note(finished[-1].values))
-        if numbers[0] > self.seen:  # somebody else has added trials
-            self._tell_queued(check, advance)
+        if len(numbers) < len(finished) or numbers[0] > self.seen:  # others have added trials
+            if self.takes_up:
+                self._tell_queued(check, advance)
+            before = self.completed
             self._catch_up(numbers)
-        self.seen = numbers[-1] + 1
+            advance(self.completed - before, "")
+        self.seen = max(self.seen, numbers[-1] + 1) if numbers else self.seen
 
     def _finish(self, proposals: Proposals) -> FrozenTrial:
         """A new trial, as it is to be committed."""
@@ -125,6 +136,7 @@ class Search:
         trials = self.study.get_trials(deepcopy=False)
         self.completed = sum(t.state is TrialState.COMPLETE for t in trials)
         new = [t for t in trials[self.seen :] if t.number not in ours and t.state.is_finished()]
+        self.learn(new)
         if self.batches is not None:
             self.batches.proposals.add(new)
         self.seen = len(trials)

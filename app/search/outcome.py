@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from app.scores import SCORES
 from app.scores.scorer import Scores
@@ -38,14 +39,22 @@ class Assessment:
         self.known = bench.reference.scores | known_scores(trials)
 
     def __call__(self, params: dict[str, Any]) -> Outcome:
-        """COMPLETE with values, or FAIL for choices that make no valid architecture."""
+        """COMPLETE with values; FAIL, with the reason, for choices without architecture or score.
+
+        A measure that comes out infinite or no number does not fail a trial: it counts as the
+        lowest value there is (see `app.scores.composite`).
+        """
         try:
             arch = self.space.decode(params)
         except InfeasibleError as reason:
             return Outcome(TrialState.FAIL, user_attrs={"infeasible": str(reason)})
         source = "memoised" if arch in self.known else "measured"
         if source == "measured":
-            self.known[arch] = self.scorer(arch)
+            try:
+                self.known[arch] = self.scorer(arch)
+            except LinAlgError as reason:  # a decomposition that does not converge
+                failed = f"no score: {str(reason).splitlines()[0]}"
+                return Outcome(TrialState.FAIL, user_attrs={"arch": arch, "failed": failed})
         scores = self.known[arch]
         cost = self.space.cost(arch)
         user_attrs = {
@@ -61,6 +70,10 @@ class Assessment:
         system_attrs = {} if limit is None else {"constraints": [cost.macs - limit]}
         values = [self.composite(scores), float(cost.macs)]
         return Outcome(TrialState.COMPLETE, values, user_attrs, system_attrs)
+
+    def learn(self, trials: Iterable[FrozenTrial]) -> None:
+        """Take in the scores of trials that another process has added."""
+        self.known.update(known_scores(trials))
 
 
 def known_scores(trials: Iterable[FrozenTrial]) -> dict[str, Scores]:

@@ -14,10 +14,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.errors import InputError
+from app.search.backup import backups
 from app.search.reading import read_trials
 from app.search.tables import Tables, UnknownTablesError, read_tables
 
 SECONDS_TO_WAIT_FOR_A_LOCK = 60
+QUICK_TO_CHECK = 64 << 20  # bytes: within about a second
 FEW_TRIALS = 500  # databases limit how many values a query may name
 
 
@@ -56,21 +58,10 @@ def open_storage(url: str, kind: type[Storage] = Storage) -> BaseStorage:
     Raises InputError for a URL that is none, a database that cannot be opened or written, and
     one that belongs to another program or another version of Optuna.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise InputError(
-            "the storage is no database URL such as sqlite:///runs/studies.db"
-        ) from None
+    parsed = check_storage(url)
     is_sqlite = _is_sqlite(parsed)
-    if is_sqlite and parsed.database in (None, "", ":memory:"):
-        raise InputError("the storage must be a file or a server: trials in memory would be lost")
-    if is_sqlite and parsed.database:
-        check_sqlite_file(Path(parsed.database))
     try:
         storage = kind(url, engine_kwargs=_options(parsed))
-    except ImportError:
-        raise InputError(f"no driver is installed for {_shown(parsed)}") from None
     except SQLAlchemyError as error:
         raise InputError(f"cannot open the database {_shown(parsed)}: {_first(error)}") from None
     except RuntimeError:
@@ -85,20 +76,56 @@ def open_storage(url: str, kind: type[Storage] = Storage) -> BaseStorage:
     return optuna.storages.get_storage(storage)
 
 
+def check_storage(url: str) -> URL:
+    """The URL of a database, taken apart, before anything is written there.
+
+    Raises InputError for one that is none, for trials in memory, for a driver that is not
+    installed and for an SQLite file that cannot be one of ours.
+    """
+    try:
+        parsed = make_url(url)
+        create_engine(parsed)  # finds the driver, and does not connect
+    except ImportError:
+        raise InputError(f"no driver is installed for {_shown(parsed)}") from None
+    except (ArgumentError, ValueError, TypeError):  # their words may hold the password
+        raise InputError(
+            "the storage is no database URL such as sqlite:///runs/studies.db"
+        ) from None
+    if not _is_sqlite(parsed):
+        return parsed
+    if parsed.database in (None, "", ":memory:"):
+        raise InputError("the storage must be a file or a server: trials in memory would be lost")
+    if parsed.query:
+        raise InputError("an SQLite storage takes no options: give sqlite:///FILE alone")
+    check_sqlite_file(Path(parsed.database or ""))
+    return parsed
+
+
 def check_sqlite_file(path: Path) -> None:
     """Refuse a file that is no SQLite database or holds another program's tables."""
-    if path.is_dir():
-        raise InputError(f"the database '{path}' is a folder")
-    if not path.exists() or not path.stat().st_size:
-        return
+    try:
+        if path.is_dir():
+            raise InputError(f"the database '{path}' is a folder")
+        if not path.parent.is_dir():
+            raise InputError(f"the database '{path}' lies in no folder: make '{path.parent}' first")
+        if not path.exists() or not path.stat().st_size:
+            return
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{path}' cannot be the database ({error})") from None
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {name for (name,) in rows}
+            if tables and path.stat().st_size <= QUICK_TO_CHECK:
+                ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+                if verdict != "ok":
+                    raise _damaged(path, verdict)
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except sqlite3.DatabaseError as error:
+        if "malformed" in str(error):
+            raise _damaged(path, error) from None
         raise InputError(
             f"'{path}' is no readable SQLite database ({error}): move it away or name another one"
         ) from None
@@ -106,6 +133,15 @@ def check_sqlite_file(path: Path) -> None:
         raise InputError(
             f"'{path}' is a database of another program: move it away or name another one"
         )
+
+
+def _damaged(path: Path, reason: object) -> InputError:
+    kept = backups(path)
+    return InputError(
+        f"the database '{path}' is damaged ({reason}); save what can be read with: "
+        f"sqlite3 '{path}' .recover | sqlite3 mended.db, or copy the newest backup over it"
+        + (f": '{kept[-1]}'" if kept else " (there is none yet)")
+    )
 
 
 def open_engine(url: str) -> Engine:

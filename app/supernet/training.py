@@ -142,7 +142,7 @@ def train_supernet(
 
     def save() -> None:
         if not all(bool(p.isfinite().all()) for p in training.learning):
-            raise _diverged(training, "weights are no longer finite")
+            raise _diverged(training, "weights are no longer finite", path)
         save_checkpoint(path, {"definition": definition, **training.state_dict()})
 
     saved = clock = time.monotonic()
@@ -158,7 +158,7 @@ def train_supernet(
             if training.step_count % STEPS_BETWEEN_LOSSES == 0 or training.finished:
                 value = loss.item()
                 if not math.isfinite(value):
-                    raise _diverged(training, f"loss is {value}")
+                    raise _diverged(training, f"loss is {value}", path)
                 training.losses.append((training.step_count, value))
                 note = f"loss {value:.3f}"
             now = time.monotonic()
@@ -171,9 +171,10 @@ def train_supernet(
     save()
 
 
-def _diverged(training: SupernetTraining, what: str) -> FloatingPointError:
+def _diverged(training: SupernetTraining, what: str, path: Path) -> FloatingPointError:
+    good = f"the last good checkpoint is kept in '{path}'" if path.exists() else "none was saved"
     return FloatingPointError(
         f"the supernet's {what} at step {training.step_count}, "
         f"learning rate {training.schedule.get_last_lr()[0]:.3g}; "
-        "try a smaller supernet.learning_rate, with --fresh"
+        f"{good}; try a smaller supernet.learning_rate, with --fresh"
     )

@@ -10,9 +10,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from app.cli import main
+from app.run import shown_storage
 from tests.app.test_run import ROOT
 
 GOOD = Path(__file__)  # any file that is no study, picture or folder
@@ -101,9 +103,13 @@ def test_unwritable_runs_foreign_checkpoints_and_databases(
     folder = tmp_path / "runs" / "small"
     folder.mkdir(parents=True)
     (folder / "supernet.pt").write_bytes(b"foreign")
+    assert main([*study, "--runs", str(tmp_path / "runs")]) == 0
+    assert "is damaged" in capsys.readouterr().err.replace("\n", "")
+    (kept,) = folder.glob("supernet.pt.damaged-*")
+    assert kept.read_bytes() == b"foreign"
+    torch.save({"weights": torch.zeros(3)}, folder / "supernet.pt")
     assert main([*study, "--runs", str(tmp_path / "runs")]) == 2
-    assert "no readable checkpoint" in capsys.readouterr().err
-    assert (folder / "supernet.pt").read_bytes() == b"foreign"
+    assert "checkpoint of another program" in capsys.readouterr().err
     (tmp_path / "other").mkdir()
     with sqlite3.connect(tmp_path / "other" / "studies.db") as connection:
         connection.execute("CREATE TABLE recipes (name TEXT)")
@@ -157,3 +163,23 @@ def test_dashboard_serves_the_trials(study_file: Path, tmp_path: Path) -> None:
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_dashboard_for_others_says_that_it_has_no_login(study_file: Path, tmp_path: Path) -> None:
+    runs = ["--runs", str(tmp_path / "runs")]
+    assert main(["--study", str(study_file), *runs]) == 0
+    with socket.socket() as taken:  # so that it ends by itself
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "main.py", "dashboard", *runs, "--port", port]
+        ended = [
+            subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=False)
+            for more in ([], ["--host", "0.0.0.0"])
+        ]
+    assert [process.returncode for process in ended] == [2, 2]
+    assert ["no login" in process.stdout for process in ended] == [False, True]
+
+
+def test_passwords_are_not_shown() -> None:
+    assert "secret" not in shown_storage("postgresql://user:secret@host/name")

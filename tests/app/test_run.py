@@ -215,14 +215,35 @@ def test_killed_and_interrupted_searches_lose_and_repeat_nothing(
         assert len({t.user_attrs["arch"] for t in end}) == len(end)
 
 
-def test_two_processes_do_not_work_on_one_study(
+def test_a_study_that_is_searched_is_not_deleted(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = start([*arguments, "--trials", "4000", "--sampler", "random"])
     try:
         wait_for_trials(process, tmp_path, 1)
-        assert main(arguments) == 2
+        assert main([*arguments, "--fresh"]) == 2
         assert "another process is working on this study" in capsys.readouterr().err
+        assert len(trials(tmp_path)) > 0
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.slow
+def test_four_processes_share_a_search(arguments: list[str], tmp_path: Path) -> None:
+    """One makes the supernet, all search, one is killed: the total is exact, nothing twice."""
+    arguments = [*arguments, "--space", "longtoy", "--trials", "600", "--train-steps", "200"]
+    processes = [start(arguments) for _ in range(4)]
+    wait_for_trials(processes[0], tmp_path, 20)
+    processes.pop().kill()
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
+    end = trials(tmp_path)
+    assert [t.number for t in end] == list(range(len(end)))
+    assert {t.state for t in end} <= {TrialState.COMPLETE, TrialState.FAIL}
+    complete = [t for t in end if t.state == TrialState.COMPLETE]
+    assert len(complete) == 600
+    scores: dict[str, set[float]] = {}
+    for trial in complete:
+        scores.setdefault(trial.user_attrs["arch"], set()).add(trial.values[0])
+    assert all(len(values) == 1 for values in scores.values())
+    assert len(scores) > 590

@@ -95,3 +95,20 @@ def test_a_study_that_was_run_is_known_by_its_name(tmp_path: Path) -> None:
         (tmp_path / "mine" / SAVED).write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match="cannot read"):
             load_study("mine", runs)
+
+
+@pytest.mark.parametrize(
+    ("field", "option"), [("runs", "--runs"), ("data_dir", "--data-dir"), ("storage", "--storage")]
+)
+def test_a_study_file_reaches_outside_only_if_the_user_says_so(
+    study_file: Path, field: str, option: str
+) -> None:
+    prefix = "sqlite:///" if field == "storage" else ""
+    text = study_file.read_text()
+    for place in ("/etc/x", "../x", "a/../../x"):
+        study_file.write_text(f"{field} = '{prefix}{place}'\n{text}")
+        with pytest.raises(InputError, match=f"lies outside .* give {option} yourself"):
+            load_settings(str(study_file))
+        load_settings(str(study_file), {field: f"{prefix}{place}"})
+    study_file.write_text(f"{field} = '{prefix}here/x'\n{text}")
+    load_settings(str(study_file))

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from app.data import filling
+from app.data.image_data import Split
+from app.data.loading import without_broken
 from app.data.pictures import Pictures
 from app.errors import InputError
 from app.progress import progress_bar
@@ -48,18 +50,34 @@ def test_bar_appears_only_when_it_takes_long(
     assert (pixels[:, 2] == 7).all()
 
 
-def test_a_bad_picture_stops_the_pool_early() -> None:
-    seen: list[int] = []
+def test_pictures_that_cannot_be_read_are_told_and_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = {3: "picture 3", 20: "picture 20"}
 
     def broken(i: int, size: int) -> Any:
-        seen.append(i)
-        if i == 3:
-            raise InputError("picture 3")
-        time.sleep(0.001)
+        if i in bad:
+            raise InputError(bad[i])
         return _read(i, size)
 
-    count = 100 * filling.CHUNK
+    count = 3 * filling.CHUNK
     pixels = torch.zeros(count, 3, 4, 4, dtype=torch.uint8)
-    with pytest.raises(InputError, match="picture 3"):
-        filling.fill(pixels, Pictures([0] * count, broken), "pictures")
-    assert len(seen) < count / 2
+    labels = torch.arange(count) % 2
+    found = filling.fill(pixels, Pictures([0] * count, broken), "pictures")
+    assert found == bad
+    split = without_broken(Split(pixels, labels), found, "pictures")
+    kept = [i for i in range(count) if i not in bad]
+    assert split.pixels[:, 0, 0, 0].tolist() == kept
+    assert split.labels.tolist() == [i % 2 for i in kept]
+    said = capsys.readouterr().err
+    assert "picture 3" in said and "picture 20" in said and f"2 of {count} pictures" in said
+
+
+@pytest.mark.parametrize(("count", "broken"), [(20, (1, 2, 3)), (40, (0,))])
+def test_a_set_is_refused_that_lacks_too_many_or_a_class(
+    count: int, broken: tuple[int, ...]
+) -> None:
+    labels = (torch.arange(count) > 0).long()  # the first one is a class of its own
+    split = Split(torch.zeros(count, 3, 4, 4, dtype=torch.uint8), labels)
+    with pytest.raises(InputError, match=rf"{len(broken)} of {count} pictures cannot be read"):
+        without_broken(split, dict.fromkeys(broken, "broken"), "pictures")

@@ -48,8 +48,21 @@ def test_another_definition_is_refused_and_the_file_left_alone(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["nonsense\n", "[1]\n", '{"definition": {}}\n{"arch": "x"}\n'])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_of_something_else_is_set_aside(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(text)
-    with pytest.raises(InputError, match="no readable file of scores"):
-        ScoreFile(path, DEFINITION)
+    assert not ScoreFile(path, DEFINITION).measured
+    (kept,) = tmp_path.glob("scores.jsonl.damaged-*")
+    assert kept.read_text() == text
+
+
+def test_a_changed_byte_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    filled(path)
+    whole = path.read_bytes()
+    for place in range(len(whole) - 1):
+        for old in tmp_path.glob("*.damaged-*"):
+            old.unlink()
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert not ScoreFile(path, DEFINITION).measured, place
+        assert len(list(tmp_path.glob("*.damaged-*"))) == 1

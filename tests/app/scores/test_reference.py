@@ -1,10 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from app.data import ImageData
-from app.errors import InputError
+from app.files import DamagedError
+from app.scores import MEASURES
 from app.scores.observation import Anchors
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer, Scores
@@ -64,5 +66,18 @@ def test_an_interrupted_sample_goes_on_where_it_stopped(
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "reference.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=r"reference\.json"):
+    with pytest.raises(DamagedError, match="no reference sample"):
         Reference.load(path)
+
+
+def test_a_changed_value_is_noticed_and_a_file_without_checksum_read(tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    reference = Reference({"seed": 0}, {"a": dict.fromkeys(MEASURES, 0.25)}, 3.0)
+    reference.save(path)
+    text = path.read_text()
+    assert Reference.load(path) == reference
+    path.write_text(text.replace("0.25", "0.26", 1))
+    with pytest.raises(DamagedError, match="checksum"):
+        Reference.load(path)
+    path.write_text(json.dumps(reference.__dict__))
+    assert Reference.load(path) == reference

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from app.errors import InputError
-from app.supernet.checkpoint import load_checkpoint, save_checkpoint
+from app.files import DamagedError
+from app.supernet.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -16,16 +17,37 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (loaded["step"], loaded["paths"]) == (5, (3, (1, 2), None))
 
 
-def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+def test_damaged_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     save_checkpoint(path, {"weights": torch.zeros(1000)})
     whole = path.read_bytes()
-    for content in (b"", b"a", b"J1", b"not a checkpoint", whole[: len(whole) // 2]):
+    for content in (b"", b"a", b"J1", b"not a checkpoint", whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="no readable checkpoint"):
+        with pytest.raises(DamagedError):
             load_checkpoint(path)
     torch.save({"weights": torch.zeros(3)}, path)
     with pytest.raises(InputError, match="another program"):
+        load_checkpoint(path)
+
+
+def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, {"definition": {}, "weights": torch.ones(50)})
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with pytest.raises(DamagedError):
+            load_checkpoint(path)
+
+
+def test_a_checkpoint_without_checksum_is_read_if_its_zip_file_is_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    torch.save({"format": FORMAT, "definition": {}, "weights": torch.ones(50)}, path)
+    assert load_checkpoint(path)["weights"].sum() == 50
+    whole = path.read_bytes()
+    place = whole.index(torch.ones(50).numpy().tobytes())
+    path.write_bytes(whole[:place] + b"x" + whole[place + 1 :])
+    with pytest.raises(DamagedError, match="does not match"):
         load_checkpoint(path)
 
 
@@ -39,6 +61,6 @@ def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     torch.save({"format": Malicious()}, tmp_path / "torch.pt")
     (tmp_path / "plain.pt").write_bytes(pickle.dumps(Malicious()))
     for name in ("torch.pt", "plain.pt"):
-        with pytest.raises(InputError):
+        with pytest.raises((InputError, DamagedError)):
             load_checkpoint(tmp_path / name)
     assert not (tmp_path / "pwned").exists()
