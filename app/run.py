@@ -28,7 +28,14 @@ from app.search.outcome import Assessment
 from app.search.proposals import create_proposals
 from app.search.samplers import check_sampler, create_sampler
 from app.search.storage import check_storage, open_engine, open_storage
-from app.search.study import DIRECTIONS, check_choices, discard_study, open_study, with_sampler
+from app.search.study import (
+    DIRECTIONS,
+    check_choices,
+    discard_study,
+    open_study,
+    own_study,
+    with_sampler,
+)
 from app.search.tables import UnknownTablesError, read_tables
 from app.settings import StudySettings
 from app.workbench import (
@@ -62,12 +69,13 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
         storage = open_storage(settings.storage_url)
         if fresh:  # not before the input is known to be good
             check_idle(files.folder)
+            own_study(storage, settings.name)  # refuses another program's, its files as well
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
             files.discard()
         definition = study_definition(settings, data)
         study = open_study(storage, settings.name, definition)
-        write_json(files.settings, settings.model_dump(mode="json"))
+        write_json(files.settings, settings.to_save())
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
             f"({len(data.train.labels)} training images, {len(data.classes)} classes, "

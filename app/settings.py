@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
+from sqlalchemy.engine import make_url
 
 from app.errors import InputError, one_of
 
@@ -30,6 +31,8 @@ DATABASE = "studies.db"
 
 MANY = 1_000_000
 """More images or sampled architectures than anybody means: a slip of the keyboard."""
+HIDDEN = "***"
+"""What SQLAlchemy shows instead of a password."""
 
 
 def _count(value: object) -> object:
@@ -110,18 +113,20 @@ class StudySettings(_Settings):
     score: ScoreSettings = ScoreSettings()
     search: SearchSettings = SearchSettings()
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, value: str) -> str:
+        if value.lower() == "artifacts":
+            raise ValueError("this folder holds the files of all studies; give another name")
+        if value.startswith(DATABASE):  # its folder lies beside the database
+            raise ValueError("the database has this name")
+        return value
+
     @field_validator("dataset")
     @classmethod
     def _dataset_is_named(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("give the name of a data set or an image folder")
-        return value
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_free(cls, value: str) -> str:
-        if value.startswith(DATABASE):  # its folder lies beside the database
-            raise ValueError("the database has this name")
         return value
 
     @property
@@ -144,6 +149,15 @@ class StudySettings(_Settings):
         """The database that holds the trials: one for all studies unless `storage` says else."""
         return self.storage or database_url(self.runs)
 
+    def to_save(self) -> dict[str, Any]:
+        """As JSON values, without the storage's password: many may read the file."""
+        values = self.model_dump(mode="json")
+        if self.storage is not None:
+            url = make_url(self.storage)
+            if url.password is not None:
+                values["storage"] = url.render_as_string(hide_password=True)
+        return values
+
 
 def database_url(runs: Path) -> str:
     """The database of all studies of a runs folder."""
@@ -160,6 +174,13 @@ def load_settings(study: str, overrides: dict[str, Any] | None = None) -> StudyS
 
     Raises InputError naming the file, the field and what is wrong with it.
     """
+    values, path = _read(study)
+    _check_inside(values, overrides or {}, path)
+    return _validated(values, overrides or {}, path)
+
+
+def _read(study: str) -> tuple[dict[str, Any], Path]:
+    """The values of a preset or a file, its name among them, and its path. Raises InputError."""
     if study.endswith(".toml"):
         path = Path(study)
     elif study in presets():
@@ -173,8 +194,7 @@ def load_settings(study: str, overrides: dict[str, Any] | None = None) -> StudyS
     except (OSError, ValueError) as error:  # bytes that are not UTF-8, a path or number too long
         raise InputError(f"cannot read the study file '{_short(path)}': {error}") from None
     values.setdefault("name", path.stem)
-    _check_inside(values, overrides or {}, path)
-    return _validated(values, overrides or {}, path)
+    return values, path
 
 
 def _validated(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> StudySettings:
@@ -194,9 +214,9 @@ def load_study(study: str, overrides: dict[str, Any] | None = None) -> StudySett
     either. Raises InputError.
     """
     given = overrides or {}
-    runs = Path(given.get("runs", "runs"))
-    name = given.get("name") or (Path(study).stem if study.endswith(".toml") else study)
-    saved = runs / name / SAVED
+    name = given.get("name") or (_read(study)[0]["name"] if study.endswith(".toml") else study)
+    place = {"space": "", "name": name, "runs": given.get("runs", "runs")}
+    saved = _validated(place, {}, Path(study)).folder / SAVED
     if not saved.exists():
         return load_settings(study, given)
     try:
@@ -205,7 +225,12 @@ def load_study(study: str, overrides: dict[str, Any] | None = None) -> StudySett
             raise ValueError("it holds no settings")
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read '{saved}': {error}") from None
-    return _validated(values, {**given, "runs": runs, "name": name}, saved)
+    if "storage" not in given and f":{HIDDEN}@" in str(values.get("storage")):
+        raise InputError(
+            f"the password of the storage {values['storage']} is not kept in '{saved}': "
+            "give --storage URL again"
+        )
+    return _validated(values, {**given, "runs": place["runs"], "name": name}, saved)
 
 
 def _check_inside(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> None:

@@ -1,6 +1,7 @@
 """The export command, top to bottom: which network → its weights → files that are checked."""
 
 import hashlib
+import json
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from app.search.study import find_study
 from app.settings import StudySettings
 from app.workbench import Files, check_space, open_data, study_definition
 
+FORMAT = "bnnas exported network 1"
 CHECKED_IMAGES = 16
 CPU = torch.device("cpu")
 
@@ -40,6 +42,7 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
     for place in places:
         if place.suffix not in WRITERS:
             raise InputError(f"--out {place}: the name must end in {' or '.join(WRITERS)}")
+        _check_place(place)
     check_space(settings.space)
     files = Files(settings.folder)
     data, space = open_data(settings, files, CPU)
@@ -66,8 +69,7 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
         WRITERS[place.suffix](weighted.network, images, place)
         _print_place("model", place)
     for stem in dict.fromkeys(place.with_suffix("") for place in places):
-        weights = stem.with_name(f"{stem.name}.safetensors")
-        description = stem.with_name(f"{stem.name}.json")
+        weights, description = _beside(stem)
         state = {k: v.contiguous() for k, v in weighted.network.state_dict().items()}
         content = save(state)
         write_atomically(weights, partial(_write, content))
@@ -88,6 +90,7 @@ def describe(
     """What whoever uses the model has to know, and where it is from."""
     result = weighted.retrained
     return {
+        "format": FORMAT,
         "architecture": {
             "space": settings.space,
             "space_options": settings.space_options if result else settings.supernet_space_options,
@@ -114,6 +117,7 @@ def describe(
         "params": weighted.cost.params,
         "weights": {
             "from": weighted.weights_from,
+            "supernet_steps": weighted.supernet_steps,
             "recipe": result.recipe if result else None,
             "epochs": result.epochs if result else None,
             "best_epoch": result.best_epoch if result else None,
@@ -144,9 +148,40 @@ def _say(weighted: Weighted, settings: StudySettings, chosen: Chosen) -> None:
         )
         if settings.supernet_space_options != settings.space_options:
             text += ". The supernet of this study is smaller than its networks, and so is this one"
+        steps = weighted.supernet_steps
+        if steps is not None and steps < settings.supernet.steps:
+            text += f". The supernet is not finished: {steps} of {settings.supernet.steps} steps"
     out.print(
         f"{text}. Test accuracy {100 * weighted.test_accuracy:.2f} %.", soft_wrap=True, markup=False
     )
+
+
+def _beside(stem: Path) -> tuple[Path, Path]:
+    """The weights and the description that lie beside a model, given without its suffix."""
+    return stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.json")
+
+
+def _check_place(place: Path) -> None:
+    """Raises InputError if a folder or files that are not of an export are in the way."""
+    weights, description = _beside(place.with_suffix(""))
+    for path in (place, weights, description):
+        if path.is_dir():
+            raise InputError(f"--out {place}: '{path}' is a folder")
+    if (weights.exists() or description.exists()) and not _is_description(description):
+        other = description if description.exists() else weights
+        raise InputError(
+            f"--out {place}: '{other}' would be overwritten and is not of an export of this "
+            "program: move it away or give another name"
+        )
+
+
+def _is_description(path: Path) -> bool:
+    """Whether the file is what `export` writes beside a model."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.get("format") == FORMAT
 
 
 def _make_folder(folder: Path) -> None:

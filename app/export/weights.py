@@ -29,6 +29,8 @@ class Weighted:
     test_accuracy: float
     weights_from: str
     retrained: Result | None
+    supernet_steps: int | None = None
+    """That the supernet was trained for so far, if it is its weights."""
 
 
 def weighted_network(
@@ -48,17 +50,20 @@ def weighted_network(
     if not files.supernet.exists():
         return None
     small = create_space(settings, data, settings.supernet_space_options)
-    network = _from_supernet(settings, files, data, small, arch)
+    network, steps = _from_supernet(settings, files, data, small, arch)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     right = accuracy(network, data, data.test.pixels, data.test.labels)
     cost = Cost(small.cost(arch).macs, parameters)
-    return Weighted(network, cost, right, "supernet", None)
+    return Weighted(network, cost, right, "supernet", None, steps)
 
 
 def _from_supernet(
     settings: StudySettings, files: Files, data: ImageData, space: Space, arch: str
-) -> nn.Module:
-    """The sub-network of the supernet, its BatchNorm given statistics of training images."""
+) -> tuple[nn.Module, int]:
+    """The sub-network of the supernet, its BatchNorm given statistics of training images.
+
+    With how many steps the supernet was trained for.
+    """
     placement = Placement(settings.batchnorm)
     supernet = space.supernet(placement)
     state = load_or_refuse(files.supernet)
@@ -73,7 +78,7 @@ def _from_supernet(
     order = torch.randperm(len(spread), generator=torch.Generator().manual_seed(settings.seed))
     batches = (data.normalise(spread[chunk]) for chunk in torch.split(order, BATCH))
     set_statistics(network, batches)
-    return network.eval()
+    return network.eval(), state["step"]
 
 
 @torch.no_grad()

@@ -42,8 +42,9 @@ class Row:
 
 
 def completed_rows(study: Study) -> list[Row]:
-    """All completed trials, oldest first."""
-    return [Row.of(t) for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
+    """All completed trials of an architecture, oldest first; others may have added some of none."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [Row.of(trial) for trial in trials if "arch" in trial.user_attrs]
 
 
 def pareto_front(rows: list[Row]) -> list[Row]:

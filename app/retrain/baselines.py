@@ -44,11 +44,12 @@ def build_baseline(text: str, classes: int, image_size: int) -> nn.Module:
             f"--baseline {text}: {name} does not come in such a width; leave it out, "
             "or take mobilenet_v2"
         ) from None
-    if image_size <= SMALL:
-        _keep_small_images_large(network)
     try:
+        if image_size <= SMALL:
+            _keep_small_images_large(network)
         baseline_cost(network, image_size)
-    except (RuntimeError, AssertionError, AttributeError, TypeError):
+        _try_training(network, image_size)
+    except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError):
         raise InputError(
             f"--baseline {name} cannot be trained on images of {image_size} px here; "
             "take another one, such as mobilenet_v2 or resnet18"
@@ -64,6 +65,22 @@ def baseline_cost(network: nn.Module, image_size: int) -> Cost:
         network.eval()(torch.zeros(1, 3, image_size, image_size, device=device))
     network.train(training)
     return Cost(counter.get_total_flops() // 2, sum(p.numel() for p in network.parameters()))
+
+
+def _try_training(network: nn.Module, image_size: int) -> None:
+    """A batch of two in training mode, which leaves the network and the random numbers unchanged.
+
+    Raises TypeError if scores are not all that the network puts out then.
+    """
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    training = network.training
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        scores = network.train()(torch.zeros(2, 3, image_size, image_size))
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    network.train(training)
+    if not isinstance(scores, Tensor):
+        raise TypeError
 
 
 def _keep_small_images_large(network: nn.Module) -> None:

@@ -21,8 +21,9 @@ from app.retrain.choice import Chosen, Selection, choose
 from app.retrain.comparison import comparison_table, write_comparison
 from app.retrain.recipe import Recipe
 from app.retrain.record import record
+from app.retrain.result import best_of, read_results
 from app.search.storage import open_storage
-from app.search.study import find_study
+from app.search.study import find_study, own_study
 from app.settings import StudySettings
 from app.workbench import Files, check_space, open_data, study_definition
 from app.workers import preparing
@@ -71,24 +72,28 @@ def retrain(
             for candidate in candidates:
                 result = train_candidate(candidate, data, recipe, settings.seed, device, check)
                 results.append(result)
+                study = study and own_study(storage, settings.name)  # it may have been deleted
                 if study is not None and not result.is_baseline:
-                    record(study, storage, candidate.trials, result)
+                    # the best of all its trainings, as reports and export have it
+                    best = best_of(read_results(files.retrained, definition), result.network)
+                    record(study, storage, candidate.trials, best or result)
         shape = (1, 3, data.image_size, data.image_size)
         latencies = [measure_latency(c.build(), shape, device) for c in candidates]
         compared = list(zip(candidates, results, latencies, strict=True))
         write_comparison(files.comparison, compared)
-        if study is not None and files.reference.exists():
+        out.print(comparison_table(compared))
+        out.print(
+            "epoch: the best by validation accuracy, the only one that was tested, of all; "
+            "ms: one image, one thread, median.",
+            soft_wrap=True,
+        )
+        out.print(f"{'table':<10}{files.comparison}", soft_wrap=True, markup=False)
+        study = study and own_study(storage, settings.name)
+        if study is not None and files.supernet.exists() and files.reference.exists():
             name = device_name(device)
             material = Material.gather(settings, files, study, definition, space, name)
             write_reports(files, material)
             publish(study, material)
-    out.print(comparison_table(compared))
-    out.print(
-        "epoch: the best by validation accuracy, the only one that was tested, of all; "
-        "ms: one image, one thread, median.",
-        soft_wrap=True,
-    )
-    out.print(f"{'table':<10}{files.comparison}", soft_wrap=True, markup=False)
     if files.page.exists():
         out.print(f"{'report':<10}{files.page}", soft_wrap=True, markup=False)
     for candidate in candidates:

@@ -14,11 +14,14 @@ from app.retrain.result import Result
 
 
 def record(study: Study, storage: BaseStorage, trials: Iterable[int], result: Result) -> None:
-    """Set the user attributes `test_accuracy` and `retrained_epochs` of these trial numbers."""
+    """Set the user attributes `test_accuracy` and `retrained_epochs` of these trial numbers.
+
+    A trial of another architecture, of a study that was started again meanwhile, is left alone.
+    """
     numbers = set(trials)
     attributes = {"test_accuracy": result.test_accuracy, "retrained_epochs": result.epochs}
     for trial in study.get_trials(deepcopy=False):
-        if trial.number in numbers:
+        if trial.number in numbers and trial.user_attrs.get("arch") == result.network:
             _set_attributes(storage, trial._trial_id, attributes)
 
 

@@ -88,7 +88,8 @@ class NetworkTraining:
             group["lr"] = rate
         images, labels = self.batches.next_batch()
         self.network.train()
-        with torch.random.fork_rng():  # a network's dropout draws the same after a resumption
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):  # dropout draws the same after a resumption
             torch.manual_seed(self.seed * 1_000_003 + self.step_count)
             with mixed_precision(self.device):
                 loss = F.cross_entropy(

@@ -63,7 +63,9 @@ class Search:
         self.learn = learn
         self.completed = 0
         self.seen = 0
-        """The proposals know of trials with a smaller number."""
+        """The proposals know of finished trials with a smaller number."""
+        self.added: set[int] = set()
+        """And of these, which may be greater: others go on while we commit and read."""
         self._catch_up()
 
     def run_to(self, total: int, check: Check, advance: Advance) -> None:
@@ -75,12 +77,12 @@ class Search:
         if self.takes_up:
             for left in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 check()
-                self._tell(self._resume(left), advance)
+                self._take_up(Trial(self.study, left._trial_id), advance)
             self._tell_queued(check, advance)
         while self.completed < total:
             if self.batches is None:
                 check()
-                self._tell(self.study.ask(dict(self.choices)), advance)
+                self._take_up(self.study.ask(), advance)
             else:
                 self._run_batch(self.batches, total, check, advance)
 
@@ -137,33 +139,42 @@ class Search:
         self.completed = sum(t.state is TrialState.COMPLETE for t in trials)
         new = [t for t in trials[self.seen :] if t.number not in ours and t.state.is_finished()]
         self.learn(new)
+        self._add(new)
+        self.seen = len(trials)
+
+    def _add(self, trials: Sequence[FrozenTrial]) -> None:
+        """Let the proposals know of trials that are not of a batch, each once."""
+        new = [trial for trial in trials if trial.number not in self.added]
+        self.added.update(trial.number for trial in new)
         if self.batches is not None:
             self.batches.proposals.add(new)
-        self.seen = len(trials)
 
     def _tell_queued(self, check: Check, advance: Advance) -> None:
         """What was queued with `study.enqueue_trial`, or in the dashboard."""
         for _ in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             check()
-            self._tell(self.study.ask(dict(self.choices)), advance)
+            self._take_up(self.study.ask(), advance)
 
-    def _resume(self, left: FrozenTrial) -> Trial:
-        """A trial of a dead process: keep the choices it had made, sample the others."""
-        trial = Trial(self.study, left._trial_id)
-        for name, choice in self.choices.items():
-            trial.suggest_categorical(name, choice.choices)
-        return trial
+    def _take_up(self, trial: Trial, advance: Advance) -> None:
+        """Assess a trial that is in the database, and tell it.
 
-    def _tell(self, trial: Trial, advance: Advance) -> None:
-        """Assess the choices of a trial that is in the database, and tell it."""
-        outcome = self.assess(trial.params)
+        Choices that a dead process has made, or that were queued, are kept, the others sampled;
+        if the space does not offer them, the trial has failed.
+        """
+        try:
+            for name, choice in self.choices.items():
+                trial.suggest_categorical(name, choice.choices)
+        except ValueError as reason:
+            outcome = Outcome(TrialState.FAIL, user_attrs={"invalid": str(reason)})
+        else:
+            outcome = self.assess(trial.params)
         for name, value in outcome.user_attrs.items():
             trial.set_user_attr(name, value)
         for name, value in outcome.system_attrs.items():
             self.storage.set_trial_system_attr(trial._trial_id, name, value)
         told = self.study.tell(trial, outcome.values, outcome.state)
-        if self.batches is not None and told.number < self.seen:
-            self.batches.proposals.add([told])
+        if told.number < self.seen:
+            self._add([told])
         if outcome.state is TrialState.COMPLETE:
             self.completed += 1
             advance(1, _note(outcome.values))

@@ -77,9 +77,9 @@ class Assessment:
 
 
 def known_scores(trials: Iterable[FrozenTrial]) -> dict[str, Scores]:
-    """Scores by architecture, as completed trials carry them."""
+    """Scores by architecture, as completed trials carry them; those of others may have none."""
     return {
         trial.user_attrs["arch"]: {name: trial.user_attrs.get(name) for name in SCORES}
         for trial in trials
-        if trial.state is TrialState.COMPLETE
+        if trial.state is TrialState.COMPLETE and "arch" in trial.user_attrs
     }

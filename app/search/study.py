@@ -28,25 +28,37 @@ def open_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> S
     study = optuna.create_study(
         storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
     )
-    stored = study.user_attrs.get(DEFINITION)
-    has_trials = bool(study.get_trials(deepcopy=False))
-    if stored is None or not has_trials:  # a study without trials may still be defined anew
-        if study.directions != DIRECTIONS or has_trials:
-            raise _foreign(name)
+    _check_own(study)
+    if not study.get_trials(deepcopy=False):  # it may still be defined anew
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(METRICS)
         study.set_user_attr(DEFINITION, definition)
     else:
-        check_definition(stored, definition, f"study '{name}'")
+        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
     return study
 
 
 def find_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> Study | None:
-    """The study `name` if it is stored, checked against `definition`; nothing is made."""
+    """The study `name` if it is stored and defined, checked against `definition`.
+
+    Nothing is made or changed, so that it needs no lock. Raises InputError as `open_study`.
+    """
+    study = own_study(storage, name)
+    stored = study.user_attrs.get(DEFINITION) if study else None
+    if stored is None:
+        return None
+    check_definition(stored, definition, f"study '{name}'")
+    return study
+
+
+def own_study(storage: BaseStorage, name: str) -> Study | None:
+    """The study `name` if it is stored. Raises InputError if it is another program's."""
     if name not in optuna.get_all_study_names(storage):
         return None
-    return open_study(storage, name, definition)
+    study = optuna.load_study(study_name=name, storage=storage)
+    _check_own(study)
+    return study
 
 
 def with_sampler(study: Study, storage: BaseStorage, sampler: BaseSampler) -> Study:
@@ -80,14 +92,16 @@ def check_definition(stored: dict[str, Any], given: dict[str, Any], what: str) -
 
 def discard_study(storage: BaseStorage, name: str) -> None:
     """Delete the study and its trials, if it exists. Raises InputError if it is not ours."""
-    if name in optuna.get_all_study_names(storage):
-        study = optuna.load_study(study_name=name, storage=storage)
-        if DEFINITION not in study.user_attrs and study.get_trials(deepcopy=False):
-            raise _foreign(name)
+    if own_study(storage, name) is not None:
         optuna.delete_study(study_name=name, storage=storage)
 
 
-def _foreign(name: str) -> InputError:
-    return InputError(
-        f"the database holds a study '{name}' of another program; give --study-name NAME"
-    )
+def _check_own(study: Study) -> None:
+    """One without a definition is ours, just made, if it is empty and looks as ours do."""
+    if DEFINITION in study.user_attrs:
+        return
+    if study.directions != DIRECTIONS or study.get_trials(deepcopy=False):
+        raise InputError(
+            f"the database holds a study '{study.study_name}' of another program; "
+            "give --study-name NAME"
+        )

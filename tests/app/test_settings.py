@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_flops_may_be_written_short(study_file: Path, text: str, expected: float
         ("supernet.batch_size", 1, "supernet.batch_size = 1"),
         ("batchnorm", "none", "batchnorm = 'none': input should be 'unbiased' or 'biased'"),
         ("name", "../escape", "name = '../escape'"),
+        ("name", "artifacts", "this folder holds the files of all studies"),
         ("seed", -1, "seed = -1"),
         ("image_size", 4, "image_size = 4"),
         ("dataset", " ", "give the name of a data set"),
@@ -112,3 +114,28 @@ def test_a_study_file_reaches_outside_only_if_the_user_says_so(
         load_settings(str(study_file), {field: f"{prefix}{place}"})
     study_file.write_text(f"{field} = '{prefix}here/x'\n{text}")
     load_settings(str(study_file))
+
+
+@pytest.mark.parametrize(("field", "value"), [("runs", 5), ("name", 5), ("name", [1])])
+def test_a_study_is_not_looked_for_in_a_place_that_is_none(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{field} = "):
+        load_study("mobilenet", {field: value})
+
+
+def test_a_file_is_known_by_the_name_in_it(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text('name = "mine"\n' + study_file.read_text())
+    ran = load_settings(str(study_file), {"runs": tmp_path, "seed": 4})
+    ran.folder.mkdir()
+    (ran.folder / SAVED).write_text(json.dumps(ran.to_save()))
+    assert load_study(str(study_file), {"runs": tmp_path}) == ran
+
+
+def test_a_password_is_not_kept(study_file: Path, tmp_path: Path) -> None:
+    url = "postgresql://me:secret@host/trials"
+    ran = load_settings(str(study_file), {"runs": tmp_path, "storage": url})
+    ran.folder.mkdir()
+    (ran.folder / SAVED).write_text(json.dumps(ran.to_save()))
+    assert "secret" not in (ran.folder / SAVED).read_text()
+    with pytest.raises(InputError, match="give --storage URL again"):
+        load_study("small", {"runs": tmp_path})
+    assert load_study("small", {"runs": tmp_path, "storage": url}) == ran

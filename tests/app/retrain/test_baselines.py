@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
 from app.errors import InputError
 from app.retrain.baselines import baseline_cost, build_baseline
@@ -54,9 +55,22 @@ def test_a_width_makes_it_smaller() -> None:
         ("mobilenet_v2:0", "'0' is no width"),
         ("resnet18:0.5", "does not come in such a width"),
         ("alexnet", "cannot be trained on images of 16 px"),
+        ("googlenet", "cannot be trained on images of 16 px"),
     ],
 )
 def test_what_cannot_be_built_is_refused(name: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         build_baseline(name, 10, 16)
     assert message in str(error.value)
+
+
+def test_trying_it_leaves_no_trace() -> None:
+    torch.manual_seed(0)
+    network = build_baseline("mobilenet_v2:0.1", 10, 32)
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    plain = models.get_model("mobilenet_v2", weights=None, num_classes=10, width_mult=0.1)
+    assert torch.equal(after, torch.rand(1))
+    built = network.state_dict()
+    assert network.training
+    assert all(torch.equal(value, built[key]) for key, value in plain.state_dict().items())

@@ -132,3 +132,44 @@ def test_without_batches_every_trial_goes_through_optuna(tmp_path: Path, toy: To
     Search(study, storage, toy, score, None).run_to(5, never, lambda steps, note: None)
     assert [t.number for t in study.trials] == list(range(5))
     assert len(committed(tmp_path / "a.db")) == 5
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_choices_that_the_space_has_not_are_a_failed_trial(
+    tmp_path: Path, toy: Toy, batched: bool
+) -> None:
+    path = tmp_path / "a.db"
+    going = search(path, toy)
+    if not batched:
+        going = Search(going.study, going.storage, toy, score, None)
+    for _ in range(2):  # one is left running, one waits
+        going.study.enqueue_trial({"layer 0": "conv5"})
+    going.study.ask()
+    going.run_to(3, never, lambda steps, note: None)
+    trials = going.study.trials
+    assert [t.state for t in trials] == 2 * [TrialState.FAIL] + 3 * [TrialState.COMPLETE]
+    assert all("conv5" in t.user_attrs["invalid"] for t in trials[:2])
+
+
+def test_what_others_finish_while_we_read_is_added_once(tmp_path: Path, toy: Toy) -> None:
+    path = tmp_path / "a.db"
+    going = search(path, toy, size=4)
+    assert going.batches is not None
+    added: list[int] = []
+    add, commit = going.batches.proposals.add, going.batches.commit.__call__
+
+    def noted(trials: Any) -> None:
+        added.extend(trial.number for trial in trials)
+        add(trials)
+
+    def committed_between(trials: Any, total: int) -> Any:
+        """Others finish a trial before and another one after each of our commits."""
+        going.study.add_trial(some_trial(toy))
+        numbers = commit(trials, total)
+        going.study.add_trial(some_trial(toy))
+        return numbers
+
+    going.batches.proposals.add = noted  # type: ignore[method-assign]
+    object.__setattr__(going.batches, "commit", committed_between)
+    going.run_to(18, never, lambda steps, note: None)
+    assert added == [0, 5, 6, 11, 12, 17]

@@ -5,7 +5,7 @@ import pytest
 
 from app.errors import InputError
 from app.search.storage import open_storage
-from app.search.study import discard_study, open_study
+from app.search.study import discard_study, find_study, open_study
 
 
 def test_a_study_is_checked_against_its_definition(tmp_path: Path) -> None:
@@ -39,3 +39,14 @@ def test_a_study_of_another_program_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="of another program"):
         discard_study(storage, "theirs")
     assert optuna.get_all_study_names(storage) == ["theirs"]
+
+
+def test_finding_a_study_changes_nothing(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'studies.db'}")
+    assert find_study(storage, "a", {"batch": 16}) is None
+    assert optuna.get_all_study_names(storage) == []
+    study = open_study(storage, "a", {"batch": 5000})
+    with pytest.raises(InputError, match="batch = 5000, not 16"):
+        find_study(storage, "a", {"batch": 16})
+    assert study.user_attrs["definition"] == {"batch": 5000}
+    assert find_study(storage, "a", {"batch": 5000}) is not None
