@@ -15,6 +15,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from app.cli import main
+from app.dashboard.artifacts import Attachments, artifact_store
+from app.report.front import completed_rows
 from app.scores import PARTS, SCORES
 from app.scores.composite import LOWEST
 from tests.toy import Toy
@@ -247,3 +249,27 @@ def test_four_processes_share_a_search(arguments: list[str], tmp_path: Path) -> 
         scores.setdefault(trial.user_attrs["arch"], set()).add(trial.values[0])
     assert all(len(values) == 1 for values in scores.values())
     assert len(scores) > 590
+
+
+def test_fresh_leaves_the_files_of_another_programs_study(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").mkdir()
+    url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+    theirs = optuna.create_study(storage=url, study_name="small")
+    theirs.add_trial(optuna.trial.create_trial(value=1.0))
+    attachments = Attachments(theirs, artifact_store(tmp_path / "runs"))
+    attachments.attach(theirs.trials[0]._trial_id, "a.txt", "text", "text/plain")
+    assert main([*arguments, "--fresh"]) == 2
+    assert "of another program" in capsys.readouterr().err
+    assert len(list((tmp_path / "runs" / "artifacts").iterdir())) == 1
+
+
+def test_a_trial_of_another_program_has_no_row(arguments: list[str], tmp_path: Path) -> None:
+    assert main([*arguments, "--trials", "4"]) == 0
+    url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+    study = optuna.load_study(study_name="small", storage=url)
+    study.add_trial(optuna.trial.create_trial(values=[1.0, 1.0]))
+    assert main([*arguments, "--trials", "6"]) == 0
+    assert len(trials(tmp_path)) == 6
+    assert [row.trial for row in completed_rows(study)] == [0, 1, 2, 3, 5]

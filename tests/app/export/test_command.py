@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import spaces
 from app.cli import main
 from app.data import ImageData
+from app.supernet.checkpoint import load_checkpoint, save_checkpoint
 from tests.app.test_run import ROOT, trials
 
 
@@ -109,3 +110,32 @@ def test_what_was_never_run_has_no_weights(
     options = ["--study", str(study_file), "--runs", str(tmp_path / "none")]
     assert main(["export", *options, "--arch=conv3-conv3-conv3", f"--out={tmp_path}/m.onnx"]) == 2
     assert "there are no weights yet" in capsys.readouterr().err
+
+
+def test_files_of_others_are_not_overwritten(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["export", *study, "--trial=0"]
+    (tmp_path / "folder.pt2").mkdir()
+    assert main([*command, f"--out={tmp_path / 'folder.pt2'}"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    for name, text in (("package.json", '{"name": "web"}'), ("weights.safetensors", "theirs")):
+        (tmp_path / name).write_text(text)
+        model = (tmp_path / name).with_suffix(".pt2")
+        assert main([*command, f"--out={model}"]) == 2
+        assert f"{name}' would be overwritten" in capsys.readouterr().err
+        assert (tmp_path / name).read_text() == text and not model.exists()
+    for _ in range(2):  # what export wrote may be written again
+        assert main([*command, f"--out={tmp_path / 'ours.pt2'}"]) == 0
+
+
+def test_an_unfinished_supernet_is_mentioned(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "runs" / "small" / "supernet.pt"
+    state = load_checkpoint(checkpoint)
+    model = tmp_path / "model.pt2"
+    for step, said in ((12, False), (5, True)):
+        save_checkpoint(checkpoint, state | {"step": step})
+        assert main(["export", *study, "--trial=0", f"--out={model}"]) == 0
+        assert ("not finished: 5 of 12 steps" in capsys.readouterr().out) is said

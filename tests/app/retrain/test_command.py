@@ -1,13 +1,17 @@
 """`retrain` on the toy space: trains, compares, records, resumes."""
 
 import csv
+import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
 
 from app.cli import main
+from app.retrain.candidate import train_candidate
 from tests.app.test_run import start, trials
 
 QUICK = ["--epochs=2", "--batch-size=128"]
@@ -69,6 +73,10 @@ def test_killed_and_interrupted_trainings_go_on(study: list[str], tmp_path: Path
     assert history(whole) == history(resumed)
 
 
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+
+
 def last_change(folder: Path) -> int:
     return max((p.stat().st_mtime_ns for p in folder.glob("*/last.pt")), default=0)
 
@@ -103,3 +111,38 @@ def test_bad_input_is_one_line_and_nothing_is_trained(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and message in error
     assert not list((tmp_path / "runs" / "small" / "retrained").glob("*/*.pt"))
+
+
+def test_a_trial_keeps_the_accuracy_of_its_best_training(study: list[str], tmp_path: Path) -> None:
+    command = ["retrain", *study, "--trial=0", "--epochs=1", "--batch-size=128"]
+    for rate in ("0.1", "0.00001"):
+        assert main([*command, "--lr", rate]) == 0
+    folder = tmp_path / "runs" / "small" / "retrained"
+    results = [json.loads(path.read_text()) for path in folder.glob("*/result.json")]
+    best = max(results, key=lambda result: result["validation_accuracy"])
+    assert best["recipe"]["learning_rate"] == 0.1
+    assert trials(tmp_path)[0].user_attrs["test_accuracy"] == best["test_accuracy"]
+
+
+def test_without_a_supernet_or_a_study_networks_are_still_trained(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["retrain", *study, "--arch=conv1-conv1-conv1", *QUICK]
+    (tmp_path / "runs" / "small" / "supernet.pt").unlink()
+    assert main(command) == 0
+    optuna.delete_study(study_name="small", storage=database(tmp_path))
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("comparison.csv") == 2
+
+
+def test_a_study_deleted_during_the_training_is_none(
+    study: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*arguments: Any) -> Any:
+        result = train_candidate(*arguments)
+        optuna.delete_study(study_name="small", storage=database(tmp_path))
+        return result
+
+    monkeypatch.setattr("app.retrain.job.train_candidate", train)
+    assert main(["retrain", *study, "--trial=0", *QUICK]) == 0
+    assert (tmp_path / "runs" / "small" / "retrained" / "comparison.csv").exists()
