@@ -252,7 +252,7 @@ def test_a_damaged_database_is_named_with_the_ways_to_mend_it(
     assert main([*arguments, "--trials", "20"]) == 2
     message = error_of(capsys.readouterr().err)
     assert "damaged" in message and ".recover" in message
-    (backup,) = database.parent.glob("studies.db.backup-*")
+    *_, backup = sorted(database.parent.glob("studies.db.backup-*"))  # the newest
     assert str(backup) in message
     shutil.copy(backup, database)
     goes_on(arguments, tmp_path)
