@@ -38,6 +38,18 @@ def stop_between_steps() -> Iterator[Callable[[], None]]:
         yield check
 
 
+def check_or_save(check: Callable[[], None], save: Callable[[], None]) -> None:
+    """Call `check`, and `save` before it raises KeyboardInterrupt.
+
+    Between steps only: a second Ctrl-C inside a step leaves a half-done one.
+    """
+    try:
+        check()
+    except KeyboardInterrupt:
+        save()
+        raise
+
+
 @contextmanager
 def stop_at_once() -> Iterator[None]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does anyway."""

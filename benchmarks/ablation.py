@@ -14,10 +14,24 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, odd_rows, table_path
+from ground_truth import (
+    ALL,
+    EVERYWHERE,
+    Dataset,
+    Json,
+    OddRows,
+    Sample,
+    Spaces,
+    Studies,
+    Tables,
+    benchmarks_of,
+    markdown_row,
+    odd_rows,
+    table_path,
+)
+from results import write_results
 
 from app.cli import Device, Seed, run_command
-from app.files import write_json, write_text
 from app.rank.choice import OURS
 from app.rank.job import rank
 from app.settings import load_settings
@@ -34,16 +48,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def ablation(
-    tables: Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")],
-    dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
-    runs: Annotated[Path, typer.Option(help="Folder of the studies.")] = Path("runs/ablation"),
-    sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")] = None,
-    odd: Annotated[bool, typer.Option("--odd-rows", help="Of every second row only.")] = False,
-    spaces: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(BENCHMARKS),
+    tables: Tables,
+    dataset: Dataset,
+    runs: Studies = Path("runs/ablation"),
+    sample: Sample = None,
+    odd: OddRows = False,
+    spaces: Spaces = ALL,
     variants: Annotated[str, typer.Option(help="Likewise.")] = ",".join(VARIANTS),
     seed: Seed = None,
     device: Device = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write results there.")] = None,
+    json_file: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there.")] = None,
 ) -> None:
     """Rank by our scores on every space and supernet, and print a table for each space."""
@@ -69,10 +83,7 @@ def ablation(
             results.setdefault(name, {})[variant] = json.loads(found.read_text(encoding="utf-8"))
     text = "\n".join(markdown_table(name, found) for name, found in results.items())
     print(f"\n{text}\ntorch {torch.__version__}, {date.today().isoformat()}")
-    if json_file is not None:
-        write_json(json_file, results)
-    if markdown is not None:
-        write_text(markdown, text)
+    write_results(results, json_file, text, markdown)
 
 
 def markdown_table(space: str, results: dict[str, Any]) -> str:

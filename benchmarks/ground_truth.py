@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
@@ -49,6 +51,18 @@ BENCHMARKS = {
     # the size that DARTS searches with, not that of its final networks
     "darts": Benchmark("cifar10_valid", {"space_options.layers": 8, "space_options.channels": 16}),
 }
+
+
+Tables = Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")]
+Dataset = Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")]
+Studies = Annotated[Path, typer.Option(help="Folder of the studies.")]
+Sample = Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")]
+OddRows = Annotated[bool, typer.Option("--odd-rows", help="Of every second row only.")]
+Spaces = Annotated[str, typer.Option(help="Names with commas between.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write results there.")]
+
+
+ALL = ",".join(BENCHMARKS)
 
 
 def table_path(tables: Path, space: str) -> Path:

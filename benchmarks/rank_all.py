@@ -15,11 +15,24 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from ground_truth import BENCHMARKS, EVERYWHERE, benchmarks_of, markdown_row, odd_rows, table_path
+from ground_truth import (
+    ALL,
+    EVERYWHERE,
+    Dataset,
+    Json,
+    OddRows,
+    Sample,
+    Spaces,
+    Studies,
+    Tables,
+    benchmarks_of,
+    markdown_row,
+    odd_rows,
+    table_path,
+)
+from results import write_results
 
 from app.cli import Device, Seed, TrainSteps, run_command
-from app.errors import InputError
-from app.files import write_json, write_text
 from app.rank.choice import choose_scores
 from app.rank.job import rank
 from app.settings import load_settings
@@ -29,18 +42,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def rank_all(
-    tables: Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")],
-    dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
-    runs: Annotated[Path, typer.Option(help="Folder of the studies.")] = Path("runs/benchmark"),
-    sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")] = None,
-    odd: Annotated[bool, typer.Option("--odd-rows", help="Of every second row only.")] = False,
-    spaces: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(BENCHMARKS),
+    tables: Tables,
+    dataset: Dataset,
+    runs: Studies = Path("runs/benchmark"),
+    sample: Sample = None,
+    odd: OddRows = False,
+    spaces: Spaces = ALL,
     scores: Annotated[str | None, typer.Option(help="Likewise; default: all.")] = None,
     no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Only our scores.")] = False,
     train_steps: TrainSteps = None,
     seed: Seed = None,
     device: Device = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write results there.")] = None,
+    json_file: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
 ) -> None:
     """Rank every score on every space and print one table of all."""
@@ -66,13 +79,7 @@ def rank_all(
     summary = {"torch": torch.__version__, "date": date.today().isoformat(), "spaces": results}
     text = markdown_text(summary, chosen)
     print(f"\n{text}", end="")
-    try:
-        if json_file is not None:
-            write_json(json_file, summary)
-        if markdown is not None:
-            write_text(markdown, text)
-    except OSError as error:
-        raise InputError(f"cannot write the results: {error}") from None
+    write_results(summary, json_file, text, markdown)
 
 
 def markdown_text(summary: dict[str, Any], scores: list[str]) -> str:

@@ -25,13 +25,10 @@ import optuna
 import typer
 from optuna.storages import BaseStorage
 from optuna.trial import Trial, TrialState
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+from results import write_results
 
 import spaces
 from app.cli import run_command
-from app.errors import InputError
-from app.files import write_json
 from app.search.commit import GroupCommit
 from app.search.loop import Batches, Search
 from app.search.outcome import Outcome
@@ -168,10 +165,7 @@ def main(
         summary: dict[str, Any] = {name: median(values) for name, values in found.items()}
         summary |= {"runs": found, "seeds": list(range(runs)), "sampler": sampler}
         summary |= {"hardware": hardware, "optuna": optuna.__version__}
-        try:
-            write_json(json, summary)
-        except OSError as error:
-            raise InputError(f"cannot write '{json}': {error}") from None
+        write_results(summary, json)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 import typer
 from ground_truth import BENCHMARKS, EVERYWHERE, table_path
+from results import write_results
 from torch import nn
 from torch.nn import functional as F
 
 from app.cli import run_command
 from app.data import BatchStream, ImageData
 from app.device import pick_device
-from app.files import write_json
 from app.progress import progress_bar
 from app.rank.statistics import flops_groups, kendall, kendall_within
 from app.rank.table import read_table
@@ -93,8 +93,7 @@ def main(
     for count, spent, correct in conventional(settings, data, archs, steps, device):
         note("one-shot accuracy", count, spent, correct)
     print(f"{sample} rows, seed {seed}, {torch.get_num_threads()} threads, {platform.machine()}")
-    if json is not None:
-        write_json(json, found)
+    write_results(found, json)
 
 
 def ours(

@@ -25,17 +25,14 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from results import write_results
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
 import spaces
 from app.cli import run_command
 from app.data import load
 from app.device import device_name, pick_device
-from app.errors import InputError
-from app.files import write_json
 from app.settings import load_settings
 from app.supernet.training import SupernetTraining
 from spaces import Placement, Supernet
@@ -160,10 +157,7 @@ def main(
         summary: dict[str, Any] = {name: median(values) for name, values in found.items()}
         summary |= {"runs": found, "space": settings.space, "batch_size": batch_size}
         summary |= {"hardware": hardware, "torch": torch.__version__}
-        try:
-            write_json(json, summary)
-        except OSError as error:
-            raise InputError(f"cannot write '{json}': {error}") from None
+        write_results(summary, json)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import app  # noqa: F401  (sets how OpenMP threads wait, before PyTorch is imported)
+from app.cli import main
 from app.data import ImageData, load
 from app.settings import StudySettings
 from tests.toy import Toy
@@ -69,3 +70,11 @@ def settings(tmp_path: Path) -> StudySettings:
         "search": {"trials": 10, "population": 4},
     }
     return StudySettings.model_validate(values)
+
+
+@pytest.fixture
+def study(study_file: Path, tmp_path: Path) -> list[str]:
+    """Options that name a study of ten trials."""
+    runs = str(tmp_path / "runs")
+    assert main(["--study", str(study_file), "--runs", runs]) == 0
+    return ["--study", "small", "--runs", runs]

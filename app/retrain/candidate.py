@@ -14,6 +14,7 @@ from torch import nn
 
 from app.data import ImageData
 from app.device import device_name
+from app.interrupt import check_or_save
 from app.progress import progress_bar
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_result
@@ -116,11 +117,7 @@ def _train(training: NetworkTraining, candidate: Candidate, check: Callable[[], 
         note = _note(training)
         advance(0, note=note)
         while not training.finished:
-            try:
-                check()
-            except KeyboardInterrupt:
-                save()  # here only: a second Ctrl-C inside a step leaves a half-done one
-                raise
+            check_or_save(check, save)
             training.step()
             epoch_ended = training.at_epoch_end()
             if epoch_ended and training.end_epoch():

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from app.data import BatchStream, ImageData
 from app.device import mixed_precision
+from app.interrupt import check_or_save
 from app.progress import progress_bar
 from app.settings import SupernetSettings
 from app.supernet.checkpoint import save_checkpoint
@@ -149,11 +150,7 @@ def train_supernet(
     with progress_bar("Supernet", total, training.step_count) as advance:
         note = ""
         while not training.finished:
-            try:
-                check()
-            except KeyboardInterrupt:
-                save()  # here only: a second Ctrl-C inside a step leaves a half-done one
-                raise
+            check_or_save(check, save)
             loss = training.step()
             if training.step_count % STEPS_BETWEEN_LOSSES == 0 or training.finished:
                 value = loss.item()

@@ -17,14 +17,6 @@ from app.supernet.checkpoint import load_checkpoint, save_checkpoint
 from tests.app.test_run import ROOT, trials
 
 
-@pytest.fixture
-def study(study_file: Path, tmp_path: Path) -> list[str]:
-    """Options that name a study of ten trials."""
-    runs = str(tmp_path / "runs")
-    assert main(["--study", str(study_file), "--runs", runs]) == 0
-    return ["--study", "small", "--runs", runs]
-
-
 def test_a_retrained_network_is_exported_and_classifies(
     study: list[str], tmp_path: Path, digits: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
