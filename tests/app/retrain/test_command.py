@@ -11,18 +11,11 @@ import optuna
 import pytest
 
 from app.cli import main
+from app.latency import threads
 from app.retrain.candidate import train_candidate
 from tests.app.test_run import start, trials
 
 QUICK = ["--epochs=2", "--batch-size=128"]
-
-
-@pytest.fixture
-def study(study_file: Path, tmp_path: Path) -> list[str]:
-    """Options that name a study of ten trials."""
-    runs = str(tmp_path / "runs")
-    assert main(["--study", str(study_file), "--runs", runs]) == 0
-    return ["--study", "small", "--runs", runs]
 
 
 def test_networks_are_compared_and_trials_know_their_accuracy(
@@ -64,11 +57,13 @@ def test_killed_and_interrupted_trainings_go_on(study: list[str], tmp_path: Path
         process.send_signal(signum)
         assert process.wait(60) == status
     assert not list(folder.glob("*/result.json"))
-    assert main(command) == 0
+    with threads(1):  # as `start` gives the others: sums over two threads round otherwise
+        assert main(command) == 0
     (resumed,) = folder.glob("*/result.json")
     other = [*command[:-2], "--epochs=24", "--batch-size=64", "--study-name=other"]
     assert main(["--study", str(tmp_path / "small.toml"), *study[2:], "--study-name=other"]) == 0
-    assert main(other) == 0
+    with threads(1):
+        assert main(other) == 0
     (whole,) = (folder.parent.parent / "other" / "retrained").glob("*/result.json")
     assert history(whole) == history(resumed)
 
