@@ -20,7 +20,7 @@ from app.files import DamagedError, check_output, set_aside
 from app.interrupt import stop_between_steps
 from app.scores.composite import Composite
 from app.scores.observation import Anchors
-from app.scores.reference import Reference, score_reference
+from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
 from app.search.study import check_definition
 from app.settings import SAVED, StudySettings
@@ -149,7 +149,9 @@ def open_data(
     create_space(settings, data, settings.supernet_space_options)
     check_batch_size(len(data.train), settings.supernet.batch_size)
     Anchors.draw(data, settings.score.images, settings.seed, device)
-    return data, create_space(settings, data, settings.space_options)
+    space = create_space(settings, data, settings.space_options)
+    sample_reference(settings, space)
+    return data, space
 
 
 def create_space(settings: StudySettings, data: ImageData, options: dict[str, Any]) -> Space:
@@ -158,6 +160,12 @@ def create_space(settings: StudySettings, data: ImageData, options: dict[str, An
         return spaces.create(settings.space, len(data.classes), data.image_size, options)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from None
+
+
+def sample_reference(settings: StudySettings, space: Space) -> list[str]:
+    """The architectures of the reference sample. Raises InputError if --max-flops allows none."""
+    search, score = settings.search, settings.score
+    return sample_architectures(space, score.reference, settings.seed, search.max_flops)
 
 
 def set_up(
@@ -205,6 +213,13 @@ def score_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]
     }
 
 
+def reference_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
+    """What decides what the reference sample holds: where networks are limited, so is it."""
+    limit = settings.search.max_flops
+    limited = {} if limit is None else {"search.max_flops": limit}
+    return {**score_definition(settings, data), **limited}
+
+
 def baseline_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
     """What decides which baselines an architecture gets: they do not look at the supernet."""
     return {
@@ -250,17 +265,10 @@ def _trained_supernet(
 def _scored_reference(
     settings: StudySettings, files: Files, data: ImageData, space: Space, scorer: Scorer
 ) -> Reference:
-    definition = score_definition(settings, data)
+    definition = reference_definition(settings, data)
+    archs = sample_reference(settings, space)
     reference = _read(files.reference, Reference.load) or Reference(definition, {})
     check_definition(reference.definition, definition, f"the sample '{files.reference}'")
     with stop_between_steps() as check:
-        score_reference(
-            reference,
-            space,
-            scorer,
-            settings.score.reference,
-            settings.seed,
-            files.reference,
-            check,
-        )
+        score_reference(reference, scorer, archs, files.reference, check)
     return reference

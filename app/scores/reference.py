@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -11,7 +11,9 @@ from typing import Any
 
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
+from app.errors import InputError
 from app.files import DamagedError, write_json
+from app.limit import Limit
 from app.progress import progress_bar
 from app.scores import MEASURES, SCORES
 from app.scores.scorer import Scorer, Scores
@@ -58,32 +60,45 @@ class Reference:
         return reference
 
 
-def sample_architectures(space: Space, count: int, seed: int) -> list[str]:
-    """`count` different random architectures, or as many as a small space yields."""
+def sample_architectures(
+    space: Space, count: int, seed: int, max_flops: float | None = None
+) -> list[str]:
+    """`count` different random architectures, or as many as a small space yields.
+
+    With `max_flops`, of networks within it: a quantile tells nothing of networks that all lie
+    beyond one end of the sample. Raises InputError if not one is found.
+    """
     rng = Random(f"reference {seed}")
+    limit = Limit(space, max_flops)
     found: dict[str, None] = {}
     for _ in range(100 * count):
-        found[space.sample(rng)] = None
+        params = space.encode(space.sample(rng))
+        _, arch = limit.within(tuple(params[name] for name in space.choices), rng)
+        if arch is not None:
+            found[arch] = None
         if len(found) == count:
             break
+    if not found and max_flops is not None:
+        cheapest = min(space.cost(space.sample(rng)).macs for _ in range(100))
+        raise InputError(
+            f"no network within {max_flops / 1e6:g} M multiply–adds was found (the cheapest of "
+            f"100 random ones takes {cheapest / 1e6:.3g} M): raise --max-flops"
+        )
     return list(found)
 
 
 def score_reference(
     reference: Reference,
-    space: Space,
     scorer: Scorer,
-    count: int,
-    seed: int,
+    archs: Sequence[str],
     path: Path,
     check: Callable[[], None],
 ) -> None:
-    """Score what `reference` lacks of a sample of `count` architectures, and keep it at `path`.
+    """Score what `reference` lacks of `archs`, and keep it at `path`.
 
     `check` is called between architectures and may raise KeyboardInterrupt; what was scored is
     saved first.
     """
-    archs = sample_architectures(space, count, seed)
     if all(arch in reference.scores for arch in archs):
         return
     saved = clock = time.monotonic()

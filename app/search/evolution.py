@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from spaces import InfeasibleError, Space
+from app.limit import Genes, Limit
+from spaces import Space
 
 CROSSOVER = 0.9
 """How often a child has two parents, as in Optuna."""
@@ -25,13 +26,8 @@ CROSSOVER = 0.9
 DRAWS = 1000
 """Uniform draws without anything new, after which the space is counted or given up."""
 
-CHANGES = 20
-"""Changes of each choice that are tried to make a network cheap enough."""
-
 COUNTABLE = 2**16
 """Spaces of up to so many combinations of choices are counted, to find the last ones."""
-
-Genes = tuple[Any, ...]
 
 
 class SpaceExhaustedError(Exception):
@@ -70,7 +66,7 @@ class Evolution:
     ) -> None:
         """With `max_flops`, only networks within it are proposed: costs need no trial."""
         self.space = space
-        self.max_flops = max_flops
+        self.limit = Limit(space, max_flops)
         self.signs = [-1 if d is StudyDirection.MAXIMIZE else 1 for d in directions]
         self.population = population
         self.rng = Random(seed)
@@ -84,11 +80,11 @@ class Evolution:
     def propose(self) -> dict[str, Any]:
         """Choices of an architecture not proposed before. Raises SpaceExhaustedError."""
         for genes in self._candidates():
-            genes, arch = self._within_limit(genes)
+            genes, arch = self.limit.within(genes, self.rng)
             if arch is not None and arch not in self.known:
                 self.known.add(arch)
                 return dict(zip(self.choices, genes, strict=True))
-        limit = self.max_flops
+        limit = self.limit.max_flops
         within = "" if limit is None else f" within {limit / 1e6:g} M multiply–adds"
         raise SpaceExhaustedError(
             f"every architecture of the space{within} has been tried ({len(self.known)})"
@@ -129,33 +125,6 @@ class Evolution:
             self.rng.shuffle(self._unseen)
         while self._unseen:
             yield self._unseen.pop()
-
-    def _within_limit(self, genes: Genes) -> tuple[Genes, str | None]:
-        """`genes`, random ones of them changed until the network costs no more than it may.
-
-        With its architecture, or None if there is none, or none cheap enough was found.
-        """
-        arch = self._decode(genes)
-        if arch is None or self.max_flops is None:
-            return genes, arch
-        macs = self.space.cost(arch).macs
-        names = list(self.choices)
-        for _ in range(CHANGES * len(names)):
-            if macs <= self.max_flops:
-                return genes, arch
-            place = self.rng.randrange(len(names))
-            choice = self.rng.choice(self.choices[names[place]])
-            changed = (*genes[:place], choice, *genes[place + 1 :])
-            other = self._decode(changed)
-            if other is not None and (fewer := self.space.cost(other).macs) < macs:
-                genes, arch, macs = changed, other, fewer
-        return genes, None
-
-    def _decode(self, genes: Genes) -> str | None:
-        try:
-            return self.space.decode(dict(zip(self.choices, genes, strict=True)))
-        except InfeasibleError:
-            return None
 
     def _child(self, odds: float) -> Genes:
         rng = self.rng

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from app.data import ImageData
+from app.errors import InputError
 from app.files import DamagedError
 from app.scores import MEASURES
 from app.scores.observation import Anchors
@@ -39,11 +40,22 @@ def test_the_sample_is_distinct_seeded_and_ends_with_the_space(toy: Toy) -> None
     assert len(sample_architectures(toy, 100, seed=0)) == 26  # 27 choices, one infeasible
 
 
+def test_a_limited_sample_keeps_to_the_limit_and_an_impossible_limit_is_refused(toy: Toy) -> None:
+    costs = [toy.cost(arch).macs for arch in sample_architectures(toy, 26, seed=0)]
+    limit = sorted(costs)[8]
+    sample = sample_architectures(toy, 26, seed=0, max_flops=limit)
+    assert len(sample) == sum(cost <= limit for cost in costs)
+    assert all(toy.cost(arch).macs <= limit for arch in sample)
+    with pytest.raises(InputError, match=r"no network within 0.001 M .* raise --max-flops"):
+        sample_architectures(toy, 8, seed=0, max_flops=1000)
+
+
 def test_an_interrupted_sample_goes_on_where_it_stopped(
     toy: Toy, digits: ImageData, tmp_path: Path
 ) -> None:
     path = tmp_path / "reference.json"
     measure = scorer(toy, digits)
+    archs = sample_architectures(toy, 9, 0)
     left = iter(range(4))
 
     def stop() -> None:
@@ -51,14 +63,14 @@ def test_an_interrupted_sample_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score_reference(Reference({}, {}), toy, measure, 9, 0, path, stop)
+        score_reference(Reference({}, {}), measure, archs, path, stop)
     assert measure.measured == 4
     reference = Reference.load(path)
     assert len(reference.scores) == 4
-    score_reference(reference, toy, measure, 9, 0, path, lambda: None)
+    score_reference(reference, measure, archs, path, lambda: None)
     assert measure.measured == 9
-    assert list(Reference.load(path).scores) == sample_architectures(toy, 9, 0)
-    score_reference(reference, toy, measure, 9, 0, path, lambda: None)
+    assert list(Reference.load(path).scores) == archs
+    score_reference(reference, measure, archs, path, lambda: None)
     assert measure.measured == 9
 
 
