@@ -9,7 +9,6 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 from rich.console import Console
-from sqlalchemy.engine import make_url
 
 from app.dashboard import publish
 from app.dashboard.artifacts import discard_artifacts
@@ -38,6 +37,7 @@ from app.search.study import (
 )
 from app.search.tables import UnknownTablesError, read_tables
 from app.settings import StudySettings
+from app.storage_url import shown_storage
 from app.workbench import (
     Files,
     Workbench,
@@ -190,11 +190,3 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
         "dashboard": f"python main.py dashboard --runs {settings.runs}",
     }.items():
         out.print(f"{what:<10}{place}", soft_wrap=True, markup=False)
-
-
-def shown_storage(storage_url: str) -> str:
-    """How to show the database: its file, or its URL without the password."""
-    url = make_url(storage_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        return url.database
-    return url.render_as_string(hide_password=True)
