@@ -192,7 +192,7 @@ class Torment:
             process = subprocess.Popen(
                 line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
             )
-            limit = self.rng.uniform(0, 0.8 * self.seconds[name]) if done < kills else None
+            limit = self.rng.uniform(0, 0.6 * self.seconds[name]) if done < kills else None
             try:
                 _, errors = process.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
