@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.errors import InputError
+from app.errors import InputError, is_out_of_memory
 
 if TYPE_CHECKING:
     from app.retrain.choice import Selection
@@ -330,11 +330,11 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit:  # Rich, of output that goes to a closed pipe
         return _fail("nobody reads the output any more; the same command goes on from here", 1)
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return _fail(
-                "the memory is full. Scores depend on the images they are measured on, so these "
-                "are not made fewer unasked: give --set score.images=N or "
-                "--set supernet.batch_size=N, and --study-name NAME for a study beside this one",
+                "the memory is full. The same command goes on from here when others need less; "
+                "else give --set supernet.batch_size=N or --set score.images=N, "
+                "and --study-name NAME for a study beside this one",
                 1,
             )
         if not _is_database_error(error):
@@ -348,13 +348,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _say(line: str) -> None:
     with suppress(OSError):  # the terminal may be closed
         print(line, file=sys.stderr, flush=True)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Of Python or of a device, or of PyTorch on the CPU, which has no class for it."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error).lower()
-    )
 
 
 def _is_database_error(error: Exception) -> bool:

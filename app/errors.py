@@ -9,6 +9,13 @@ class InputError(Exception):
     """
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of Python or of a device, or of PyTorch on the CPU, which has no class for it."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error).lower()
+    )
+
+
 def one_of(name: str, kind: str, known: list[str]) -> InputError:
     """An unknown name, answered with the names that exist."""
     return InputError(f"unknown {kind} '{name[:100]}'; choose one of: {', '.join(sorted(known))}")

@@ -5,11 +5,15 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from app.errors import InputError
 from app.progress import console
+
+SECONDS_UNTIL_LEFT = 60.0
+"""A temporary file that nobody has written to for so long has no writer any more."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -60,10 +64,15 @@ def set_aside(path: Path, reason: object) -> None:
     )
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of writers that were killed; only while nobody else writes."""
-    for path in [*folder.glob(".*.part"), *folder.glob("pixels-*.u8")]:
-        path.unlink(missing_ok=True)
+def remove_leftovers(folder: Path, of: str = "**/.*") -> None:
+    """Delete the temporary files of writers that were killed, of the files that `of` matches.
+
+    Others may be writing here: what has changed within the last minute may still be theirs.
+    """
+    for path in [*folder.glob(f"{of}.part*"), *folder.glob("pixels-*.u8")]:
+        with suppress(OSError):  # its writer has finished, or it is not ours to delete
+            if time.time() - path.stat().st_mtime > SECONDS_UNTIL_LEFT:
+                path.unlink()
 
 
 def check_output(path: Path) -> None:

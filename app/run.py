@@ -9,12 +9,13 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 from rich.console import Console
-from sqlalchemy.engine import make_url
 
 from app.dashboard import publish
 from app.dashboard.artifacts import discard_artifacts
+from app.data import ImageData
 from app.device import device_name, pick_device
 from app.files import write_json
+from app.halving import as_halved, halve
 from app.interrupt import stop_between_steps
 from app.progress import progress_bar
 from app.report.front import front_table
@@ -38,8 +39,10 @@ from app.search.study import (
 )
 from app.search.tables import UnknownTablesError, read_tables
 from app.settings import StudySettings
+from app.storage_url import shown_storage
 from app.workbench import (
     Files,
+    ScoringMemoryError,
     Workbench,
     check_space,
     open_data,
@@ -73,9 +76,8 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
             files.discard()
-        definition = study_definition(settings, data)
-        study = open_study(storage, settings.name, definition)
-        write_json(files.settings, settings.to_save())
+        settings = as_halved(settings, own_study(storage, settings.name))
+        study = begin(settings, files, storage, data)
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
             f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
@@ -83,7 +85,13 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
             soft_wrap=True,
             markup=False,
         )
-        bench = set_up(settings, files, device, data, space)
+        bench = None
+        while bench is None:  # the second time outside of `except`, where the first holds memory
+            try:
+                bench = set_up(settings, files, device, data, space)
+            except ScoringMemoryError as error:
+                settings = halve(settings, files, study, error)
+                study = begin(settings, files, storage, data)
         worker = working_on.enter_context(worker_number(files.folder))
         commit = group_commit(settings.storage_url, study)
         if commit is not None:  # else others wait, as trials are then told to Optuna one by one
@@ -95,9 +103,16 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
         ended = search(settings, storage, study, bench, commit, worker)
         if missing and worker == 0:
             keep_backup(settings.storage_url)
-        report(bench, study, definition)
+        report(bench, study, study_definition(settings, data))
         if ended:
             out.print(ended, soft_wrap=True, markup=False)
+
+
+def begin(settings: StudySettings, files: Files, storage: BaseStorage, data: ImageData) -> Study:
+    """The study, made or checked, and its settings kept. Raises InputError as `open_study`."""
+    study = open_study(storage, settings.name, study_definition(settings, data))
+    write_json(files.settings, settings.to_save())
+    return study
 
 
 def search(
@@ -190,11 +205,3 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
         "dashboard": f"python main.py dashboard --runs {settings.runs}",
     }.items():
         out.print(f"{what:<10}{place}", soft_wrap=True, markup=False)
-
-
-def shown_storage(storage_url: str) -> str:
-    """How to show the database: its file, or its URL without the password."""
-    url = make_url(storage_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        return url.database
-    return url.render_as_string(hide_password=True)

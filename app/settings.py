@@ -19,9 +19,9 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from sqlalchemy.engine import make_url
 
 from app.errors import InputError, one_of
+from app.storage_url import HIDDEN, without_passwords
 
 PRESETS = Path(__file__).parent.parent / "studies"
 SAVED = "study.json"
@@ -31,8 +31,6 @@ DATABASE = "studies.db"
 
 MANY = 1_000_000
 """More images or sampled architectures than anybody means: a slip of the keyboard."""
-HIDDEN = "***"
-"""What SQLAlchemy shows instead of a password."""
 
 
 def _count(value: object) -> object:
@@ -150,12 +148,10 @@ class StudySettings(_Settings):
         return self.storage or database_url(self.runs)
 
     def to_save(self) -> dict[str, Any]:
-        """As JSON values, without the storage's password: many may read the file."""
+        """As JSON values, without the storage's passwords: many may read the file."""
         values = self.model_dump(mode="json")
         if self.storage is not None:
-            url = make_url(self.storage)
-            if url.password is not None:
-                values["storage"] = url.render_as_string(hide_password=True)
+            values["storage"] = without_passwords(self.storage)
         return values
 
 
@@ -225,7 +221,7 @@ def load_study(study: str, overrides: dict[str, Any] | None = None) -> StudySett
             raise ValueError("it holds no settings")
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read '{saved}': {error}") from None
-    if "storage" not in given and f":{HIDDEN}@" in str(values.get("storage")):
+    if "storage" not in given and HIDDEN in str(values.get("storage")):
         raise InputError(
             f"the password of the storage {values['storage']} is not kept in '{saved}': "
             "give --storage URL again"
@@ -269,6 +265,8 @@ def _describe(error: ValidationError, path: Path) -> str:
     if first["type"] == "missing":
         return f"the study file '{path}' lacks '{field}'"
     reason = first["msg"][0].lower() + first["msg"][1:]
+    if field.startswith("storage"):  # it may hold a password
+        return f"{field}: {reason}"
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{field} = {_SHORT.repr(first['input'])}: {reason}{more}"
 

@@ -15,7 +15,7 @@ import spaces
 from app import scores
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
-from app.errors import InputError, one_of
+from app.errors import InputError, is_out_of_memory, one_of
 from app.files import DamagedError, check_output, set_aside
 from app.interrupt import stop_between_steps
 from app.scores.composite import Composite
@@ -127,6 +127,10 @@ class Workbench:
     composite: Composite
 
 
+class ScoringMemoryError(MemoryError):
+    """The memory is too small to score architectures on so many images."""
+
+
 def check_space(name: str) -> None:
     """Raises InputError unless there is such a space."""
     if name not in spaces.names():
@@ -171,11 +175,19 @@ def sample_reference(settings: StudySettings, space: Space) -> list[str]:
 def set_up(
     settings: StudySettings, files: Files, device: torch.device, data: ImageData, space: Space
 ) -> Workbench:
-    """Train the supernet and score the reference sample, as far as they are not done."""
+    """Train the supernet and score the reference sample, as far as they are not done.
+
+    Raises ScoringMemoryError if the memory is too small for the second.
+    """
     anchors = Anchors.draw(data, settings.score.images, settings.seed, device)
     training = _trained_supernet(settings, files, device, data)
     scorer = Scorer(space, training.supernet, anchors)
-    reference = _scored_reference(settings, files, data, space, scorer)
+    try:
+        reference = _scored_reference(settings, files, data, space, scorer)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise ScoringMemoryError(str(error)) from None
+        raise
     try:
         composite = Composite(list(reference.scores.values()))
     except ValueError as error:

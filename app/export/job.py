@@ -1,5 +1,6 @@
 """The export command, top to bottom: which network → its weights → files that are checked."""
 
+import glob
 import hashlib
 import json
 import platform
@@ -19,7 +20,7 @@ from app.data import ImageData
 from app.errors import InputError
 from app.export.formats import INPUT, OUTPUT, WRITERS
 from app.export.weights import Weighted, weighted_network
-from app.files import write_atomically, write_json
+from app.files import remove_leftovers, write_atomically, write_json
 from app.report.front import completed_rows
 from app.retrain.choice import Chosen, Selection, choose
 from app.search.storage import open_storage
@@ -66,6 +67,7 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
     images = data.normalise(data.test.pixels[::step][:CHECKED_IMAGES]).contiguous()
     for place in places:
         _make_folder(place.parent)
+        remove_leftovers(place.parent, f".{glob.escape(place.stem)}.*")
         WRITERS[place.suffix](weighted.network, images, place)
         _print_place("model", place)
     for stem in dict.fromkeys(place.with_suffix("") for place in places):

@@ -55,7 +55,7 @@ def _measurements(bench: Workbench, chosen: Sequence[str]) -> dict[tuple[str, ..
     parts = dict.fromkeys(part for name in chosen for part in measured_parts(name))
     measurements: dict[tuple[str, ...], Measurement] = {}
     if any(part in SCORES for part in parts):
-        measurements[tuple(SCORES)] = bench.scorer
+        measurements[tuple(SCORES)] = bench.scorer.or_none
     for part in parts:
         if part in BASELINES:
             measurements[(part,)] = _baseline(bench, part)

@@ -9,13 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from torch.linalg import LinAlgError  # type: ignore[attr-defined]
-
 from app.errors import InputError
 from app.files import DamagedError, write_json
 from app.limit import Limit
 from app.progress import progress_bar
-from app.scores import MEASURES, SCORES
+from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
@@ -108,10 +106,7 @@ def score_reference(
                 if arch in reference.scores:
                     continue
                 check()
-                try:
-                    reference.scores[arch] = scorer(arch)
-                except LinAlgError:  # a decomposition that does not converge
-                    reference.scores[arch] = dict.fromkeys(SCORES)
+                reference.scores[arch] = scorer.or_none(arch)
                 now = time.monotonic()
                 reference.seconds += now - clock
                 clock = now

@@ -2,12 +2,18 @@
 
 import math
 
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
+
 from app.scores import SCORES
 from app.scores.observation import Anchors, Observation
 from spaces import Space, Supernet
 
 Scores = dict[str, float | None]
 """Each score by name; None where it is not finite."""
+
+
+class NoScoreError(Exception):
+    """An architecture has no score, for the reason given in one line."""
 
 
 class Scorer:
@@ -21,19 +27,28 @@ class Scorer:
     def __call__(self, arch: str) -> Scores:
         """Every registered score of `arch`.
 
-        A degenerate architecture, whose answer does not depend on the image, has no score at
-        all: None in each, which the composite counts as its lowest value.
+        A degenerate architecture, whose answer does not depend on the image, has None in each,
+        which the composite counts as its lowest value.
+
+        Raises NoScoreError where the network or a decomposition does not yield numbers.
         """
         observation = Observation(self.space, self.supernet, arch, self.anchors)
-        if is_degenerate(observation):
+        logits = observation.passed.logits
+        if not logits.isfinite().all():
+            raise NoScoreError("the network's answers are infinite or no numbers")
+        if not (logits != logits[0]).any():
             return dict.fromkeys(SCORES)
-        return {name: finite(score(observation)) for name, score in SCORES.items()}
+        try:
+            return {name: finite(score(observation)) for name, score in SCORES.items()}
+        except LinAlgError as reason:  # a decomposition that does not converge
+            raise NoScoreError(str(reason).splitlines()[0]) from None
 
-
-def is_degenerate(observation: Observation) -> bool:
-    """Whether all images get the same, or a non-finite, answer."""
-    logits = observation.passed.logits
-    return not bool(logits.isfinite().all() and (logits != logits[0]).any())
+    def or_none(self, arch: str) -> Scores:
+        """Every score of `arch`; None in each where it has none."""
+        try:
+            return self(arch)
+        except NoScoreError:
+            return dict.fromkeys(SCORES)
 
 
 def finite(value: float) -> float | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from app.files import remove_leftovers
+
 KEPT = 3
 LARGEST = 512 << 20
 """Bytes: a larger database is not copied; 100,000 trials take about half of it."""
@@ -32,6 +34,7 @@ def back_up(storage_url: str) -> None:
         return
     copy = database.with_name(f"{database.name}.backup-{time.strftime('%Y%m%d-%H%M%S')}")
     part = copy.with_name(f".{copy.name}.{os.getpid()}.part")
+    remove_leftovers(database.parent, f".{database.name}.backup-*")
     try:
         with (
             closing(sqlite3.connect(database, timeout=60)) as source,

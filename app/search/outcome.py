@@ -1,16 +1,20 @@
 """What comes of choices: an architecture with its scores and cost, or a reason for none."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
+from app.errors import is_out_of_memory
 from app.scores import SCORES
-from app.scores.scorer import Scores
+from app.scores.scorer import NoScoreError, Scores
 from app.workbench import Workbench
 from spaces import InfeasibleError
+
+FULL_IN_A_ROW = 8
+"""So many trials in a row that the memory is too small for end the run."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,16 @@ class Assessment:
         self.composite = bench.composite
         self.max_flops = bench.settings.search.max_flops
         self.known = bench.reference.scores | known_scores(trials)
+        self.full = 0
+        """Trials in a row that the memory was too small for."""
 
     def __call__(self, params: dict[str, Any]) -> Outcome:
         """COMPLETE with values; FAIL, with the reason, for choices without architecture or score.
 
-        A measure that comes out infinite or no number does not fail a trial: it counts as the
-        lowest value there is (see `app.scores.composite`).
+        A single measure that is not finite, as that of a layer without variance, fails no trial:
+        it counts as the lowest value there is (see `app.scores.composite`).
+
+        Raises what PyTorch does when the memory is full, but not at the first few times.
         """
         try:
             arch = self.space.decode(params)
@@ -52,9 +60,14 @@ class Assessment:
         if source == "measured":
             try:
                 self.known[arch] = self.scorer(arch)
-            except LinAlgError as reason:  # a decomposition that does not converge
-                failed = f"no score: {str(reason).splitlines()[0]}"
-                return Outcome(TrialState.FAIL, user_attrs={"arch": arch, "failed": failed})
+            except NoScoreError as reason:
+                return _failed(arch, str(reason))
+            except (RuntimeError, MemoryError) as error:
+                self.full += 1
+                if not is_out_of_memory(error) or self.full == FULL_IN_A_ROW:
+                    raise
+                return _failed(arch, "the memory is too small for this network")
+            self.full = 0
         scores = self.known[arch]
         cost = self.space.cost(arch)
         user_attrs = {
@@ -69,11 +82,17 @@ class Assessment:
         limit = self.max_flops
         system_attrs = {} if limit is None else {"constraints": [cost.macs - limit]}
         values = [self.composite(scores), float(cost.macs)]
+        if not all(map(math.isfinite, values)):
+            return _failed(arch, f"the values are {values}")
         return Outcome(TrialState.COMPLETE, values, user_attrs, system_attrs)
 
     def learn(self, trials: Iterable[FrozenTrial]) -> None:
         """Take in the scores of trials that another process has added."""
         self.known.update(known_scores(trials))
+
+
+def _failed(arch: str, reason: str) -> Outcome:
+    return Outcome(TrialState.FAIL, user_attrs={"arch": arch, "failed": f"no score: {reason}"})
 
 
 def known_scores(trials: Iterable[FrozenTrial]) -> dict[str, Scores]:

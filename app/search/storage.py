@@ -17,6 +17,7 @@ from app.errors import InputError
 from app.search.backup import backups
 from app.search.reading import read_trials
 from app.search.tables import Tables, UnknownTablesError, read_tables
+from app.storage_url import hide_passwords, shown_storage, without_passwords
 
 SECONDS_TO_WAIT_FOR_A_LOCK = 60
 QUICK_TO_CHECK = 64 << 20  # bytes: within about a second
@@ -63,11 +64,12 @@ def open_storage(url: str, kind: type[Storage] = Storage) -> BaseStorage:
     try:
         storage = kind(url, engine_kwargs=_options(parsed))
     except SQLAlchemyError as error:
-        raise InputError(f"cannot open the database {_shown(parsed)}: {_first(error)}") from None
+        reason = hide_passwords(_first(error), parsed)
+        raise InputError(f"cannot open the database {shown_storage(parsed)}: {reason}") from None
     except RuntimeError:
         raise InputError(
-            f"the database {_shown(parsed)} was made by another version of Optuna; "
-            f"install that version, or run: optuna storage upgrade --storage {_shown(parsed)}"
+            f"the database {shown_storage(parsed)} was made by another version of Optuna; install "
+            f"that version, or run: optuna storage upgrade --storage {without_passwords(parsed)}"
         ) from None
     if is_sqlite:
         _tune_sqlite(storage.engine, synchronous="NORMAL")
@@ -86,7 +88,7 @@ def check_storage(url: str) -> URL:
         parsed = make_url(url)
         create_engine(parsed)  # finds the driver, and does not connect
     except ImportError:
-        raise InputError(f"no driver is installed for {_shown(parsed)}") from None
+        raise InputError(f"no driver is installed for {shown_storage(parsed)}") from None
     except (ArgumentError, ValueError, TypeError):  # their words may hold the password
         raise InputError(
             "the storage is no database URL such as sqlite:///runs/studies.db"
@@ -192,10 +194,6 @@ def _options(url: URL) -> dict[str, Any]:
     if _is_sqlite(url):
         return {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_A_LOCK}}
     return {"pool_pre_ping": True}  # a server may have closed a connection during a long score
-
-
-def _shown(url: URL) -> str:
-    return url.render_as_string(hide_password=True)
 
 
 def _first(error: SQLAlchemyError) -> str:

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from app.cli import main
-from app.run import shown_storage
 from tests.app.test_run import ROOT
 
 GOOD = Path(__file__)  # any file that is no study, picture or folder
@@ -179,7 +178,3 @@ def test_a_dashboard_for_others_says_that_it_has_no_login(study_file: Path, tmp_
         ]
     assert [process.returncode for process in ended] == [2, 2]
     assert ["no login" in process.stdout for process in ended] == [False, True]
-
-
-def test_passwords_are_not_shown() -> None:
-    assert "secret" not in shown_storage("postgresql://user:secret@host/name")

@@ -1,10 +1,12 @@
 import json
+import os
+import time
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from app.files import write_atomically, write_json, write_text
+from app.files import remove_leftovers, write_atomically, write_json, write_text
 
 
 def test_text_and_json_arrive_whole(tmp_path: Path) -> None:
@@ -32,3 +34,14 @@ def test_json_refuses_what_is_not_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nan"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert not (tmp_path / "a.json").exists()
+
+
+def test_only_what_killed_writers_have_left_is_removed(tmp_path: Path) -> None:
+    left = [".supernet.pt.x.part", "retrained/net/.last.pt.x.part", ".a.db.backup-1.part-journal"]
+    for name in (*left, ".front.csv.x.part", "part", ".keep"):
+        write_text(tmp_path / name, "half")
+        age = 3600 if name != ".front.csv.x.part" else 0  # another process is writing this one
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    remove_leftovers(tmp_path)
+    kept = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert kept == [".front.csv.x.part", ".keep", "part"]

@@ -244,11 +244,12 @@ def test_four_processes_share_a_search(arguments: list[str], tmp_path: Path) -> 
     assert {t.state for t in end} <= {TrialState.COMPLETE, TrialState.FAIL}
     complete = [t for t in end if t.state == TrialState.COMPLETE]
     assert len(complete) == 600
-    scores: dict[str, set[float]] = {}
+    by_arch: dict[str, list[FrozenTrial]] = {}
     for trial in complete:
-        scores.setdefault(trial.user_attrs["arch"], set()).add(trial.values[0])
-    assert all(len(values) == 1 for values in scores.values())
-    assert len(scores) > 590
+        by_arch.setdefault(trial.user_attrs["arch"], []).append(trial)
+    assert all(len({tuple(t.values) for t in group}) == 1 for group in by_arch.values())
+    # none knows what the others score within the same batch; after that nobody repeats it
+    assert len(by_arch) > 0.95 * 600
 
 
 def test_fresh_leaves_the_files_of_another_programs_study(

@@ -12,7 +12,7 @@ from app.scores import MEASURES, SCORES
 from app.scores.expressivity import PLACES, standardised_samples
 from app.scores.moments import moments
 from app.scores.observation import Anchors, Observation, Pass
-from app.scores.scorer import Scorer
+from app.scores.scorer import NoScoreError, Scorer
 from app.scores.spectrum import LEAST
 from app.scores.uncertainty import share_between_images
 from spaces import Placement
@@ -161,4 +161,6 @@ def test_a_network_of_infinities_has_no_score(toy: Toy, digits: ImageData) -> No
     measure = scorer(toy, digits)
     with torch.no_grad():
         measure.supernet.classifier.bias.fill_(math.inf)  # type: ignore[operator, union-attr]
-    assert measure("conv3-conv3-conv3") == dict.fromkeys(SCORES)
+    with pytest.raises(NoScoreError, match="infinite or no numbers"):
+        measure("conv3-conv3-conv3")
+    assert measure.or_none("conv3-conv3-conv3") == dict.fromkeys(SCORES)
