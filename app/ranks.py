@@ -10,6 +10,7 @@ block in it: a signal then ends a waiting rank at once.
 
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -72,7 +73,7 @@ class Ranks:
             return
         self.store.set(_loaded(self.node), "")
         self.store.set(CALL, json.dumps(definition))
-        self._wait(lambda: self.store.add(READY, 0) == self.size - 1 or self._failed())
+        self._wait(lambda: self._all_ready() or self._failed())
         if self._failed():
             message = self.store.get(FAILURE).decode()
             self.store.set(HEARD, "")
@@ -99,14 +100,21 @@ class Ranks:
         self.store.set(_loaded(self.node), "")
 
     def report_ready(self) -> None:
-        """Another rank: it comes to the training next."""
+        """Another rank: it comes to the training as soon as all can.
+
+        Until then it does not wait for a connection, which no signal would interrupt.
+        """
         self.store.add(READY, 1)
+        self._wait(self._all_ready)
 
     def report_failure(self, message: str) -> None:
         """Another rank: have rank 0 say what is wrong here, before torchrun ends them all."""
         self.store.set(FAILURE, f"rank {self.rank} on {socket.gethostname()}: {message}")
         end = time.monotonic() + SECONDS_TO_BE_HEARD
         self._wait(lambda: self.store.check([HEARD]) or time.monotonic() > end)
+
+    def _all_ready(self) -> bool:
+        return self.store.add(READY, 0) == self.size - 1
 
     def _failed(self) -> bool:
         return self.store.check([FAILURE])
@@ -135,7 +143,8 @@ def this_rank() -> Ranks:
 
 def lost_rank(error: Exception) -> ConnectionError:
     """What to raise when PyTorch says that a rank does not answer."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # without the place in PyTorch's source that it begins with, and the advice after it
+    reason = re.sub(r"^\[[^]]*\] ", "", str(error)).split(". ")[0].split("\n")[0]
     return ConnectionError(
         f"another rank has ended or cannot be reached ({reason}); "
         "the same command goes on from the last checkpoint"

@@ -299,11 +299,11 @@ def _train(
     training: SupernetTraining, ranks: Ranks, path: Path, definition: dict[str, Any]
 ) -> None:
     with ExitStack() as stack:
+        check = stack.enter_context(stop_between_steps())
         if not ranks.alone and not training.finished:
             training.exchange = stack.enter_context(connected(ranks, training.device))
-            console.print(f"{ranks.size} ranks train, each on its part of every batch.")
             training.load_state_dict(training.exchange.share_state(training.state_dict()))
-        check = stack.enter_context(stop_between_steps())
+            console.print(f"{ranks.size} ranks train, each on its part of every batch.")
         train_supernet(training, path, definition, check)
     training.exchange = None
 

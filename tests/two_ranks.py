@@ -6,37 +6,38 @@ They are forked, so that they start in no time; what torchrun would set is set h
 import io
 import multiprocessing
 import os
-import socket
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+from torch.distributed import TCPStore
 
 SECONDS = 60
 RANKS = 2
 
 
-def on_two_ranks(function: Callable[[int], Any]) -> list[Any]:
+def on_two_ranks(
+    function: Callable[[int], Any], failed: Callable[[Any], bool] = lambda result: False
+) -> list[Any]:
     """What `function(rank)` returns at each rank, None for one that was killed.
 
-    Raises AssertionError with what one raises.
+    If that of rank 0 has `failed`, the other one is terminated, as torchrun does. Raises
+    AssertionError with what one raises.
     """
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as torchrun's
     context = multiprocessing.get_context("fork")
     started = []
     for rank in range(RANKS):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_start, args=(function, rank, port, theirs))
+        process = context.Process(target=_start, args=(function, rank, store.port, theirs))
         process.start()
         theirs.close()
         started.append((process, ours))
     results = []
     try:
-        for process, connection in started:
+        for _, connection in started:
             assert connection.poll(SECONDS), "a rank hangs"
             try:
                 done, value = torch.load(io.BytesIO(connection.recv_bytes()))
@@ -44,6 +45,8 @@ def on_two_ranks(function: Callable[[int], Any]) -> list[Any]:
                 done, value = True, None
             assert done, value
             results.append(value)
+            if failed(value):
+                started[-1][0].terminate()
     finally:
         for process, _ in started:
             process.join(0 if len(results) < RANKS else SECONDS)
@@ -58,6 +61,7 @@ def _start(function: Callable[[int], Any], rank: int, port: int, connection: Con
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(RANKS),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": str(port),
     }

@@ -171,9 +171,12 @@ def test_a_signal_to_one_rank_stops_both_after_the_same_step(
                 os.kill(os.getpid(), signal.SIGTERM)
             check()
 
-        with connected(this_rank(), CPU) as training.exchange, stop_between_steps() as check:
-            with pytest.raises(KeyboardInterrupt):
-                train_supernet(training, path, {}, signalled)
+        with (
+            connected(this_rank(), CPU) as training.exchange,
+            stop_between_steps() as check,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            train_supernet(training, path, {}, signalled)
         return training.step_count, path.exists()
 
     assert on_two_ranks(train) == [(6, True), (6, False)]
