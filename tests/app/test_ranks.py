@@ -134,7 +134,7 @@ def test_parts_make_up_the_batch(count: int) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_torchrun_stops_and_goes_on(tmp_path: Path) -> None:
+def test_a_terminated_torchrun_saves_and_one_process_goes_on(tmp_path: Path) -> None:
     study, runs = tmp_path / "small.toml", tmp_path / "runs"
     study.write_text(STUDY)
     options = ["--study", str(study), "--runs", str(runs)]
@@ -151,6 +151,6 @@ def test_torchrun_stops_and_goes_on(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(runs / "small" / "supernet.pt")
     assert checkpoint["step"] < 60
     assert trials(runs, "small") == 0
-    subprocess.run(command, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL)
+    assert main(options) == 0  # with another number of ranks
     assert load_checkpoint(runs / "small" / "supernet.pt")["step"] == 60
     assert trials(runs, "small") == 6
