@@ -1,6 +1,6 @@
 """Which device to compute on."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -41,12 +41,14 @@ def pick_device(name: str, ranks: Ranks = Ranks()) -> torch.device:  # noqa: B00
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 autocast on CUDA devices that compute in it, else nothing.
+    """bfloat16 autocast on accelerators that compute in it, else nothing.
 
     bfloat16 has the range of float32, so no loss scaling is needed.
     """
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    computes = getattr(getattr(torch, device.type, None), "is_bf16_supported", None)
+    if device.type == "cpu" or computes is None or not computes(including_emulation=False):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def device_name(device: torch.device) -> str:

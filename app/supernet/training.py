@@ -189,7 +189,7 @@ def train_supernet(
     def save() -> None:
         if exchange is not None and not exchange.ranks.first:
             return
-        if not all(bool(p.isfinite().all()) for p in training.learning):
+        if not torch.stack([p.isfinite().all() for p in training.learning]).all():
             raise _diverged(training, "weights are no longer finite", path)
         save_checkpoint(path, {"definition": definition, **training.state_dict()})
 
