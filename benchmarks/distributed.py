@@ -45,7 +45,9 @@ from spaces import Placement
 app = typer.Typer(add_completion=False)
 
 CPU = torch.device("cpu")
-WAYS = {"shared statistics": True, "own statistics": False}
+ALONE = ("two threads", "one thread", "one thread, half the batch")
+"""What one process does; the last two tell what a step costs an image, and what it costs anyway."""
+WAYS = {"two ranks, shared statistics": True, "two ranks, own statistics": False}
 ROUND_TRIPS = 200
 LARGE = 1 << 22
 """Floats whose exchange measures the bandwidth."""
@@ -130,11 +132,12 @@ def compare(rank: int, options: dict[str, Any], port: int, found: dict[str, Any]
     torch.set_num_threads(1)
     study, batch_size = options["study"], options["batch_size"]
     alone = make(study, batch_size, True, Ranks())
+    half = make(study, batch_size // 2, True, Ranks())
     with connected(this_rank(), CPU) as exchange:
         together = {way: make(study, batch_size, sync, this_rank()) for way, sync in WAYS.items()}
         for training in together.values():
             training.exchange = exchange
-        times = measure_speed(alone, together, exchange, options)
+        times = measure_speed(alone, half, together, exchange, options)
         rng = Random(0)
         archs = [alone.space.sample(rng) for _ in range(20)]
         sent = {way: mean(bytes_a_step(training, archs)) for way, training in together.items()}
@@ -153,20 +156,23 @@ def compare(rank: int, options: dict[str, Any], port: int, found: dict[str, Any]
 
 def measure_speed(
     alone: SupernetTraining,
+    half: SupernetTraining,
     together: dict[str, SupernetTraining],
     exchange: Exchange,
     options: dict[str, Any],
 ) -> dict[str, list[float]]:
     """Seconds a step of each run, by one process and by two ranks, in turns."""
-    times: dict[str, list[float]] = {way: [] for way in ("one process", *together)}
+    times: dict[str, list[float]] = {way: [] for way in (*ALONE, *together)}
     for run in range(options["runs"] + 1):
         rng = Random(run)
         archs = [alone.space.sample(rng) for _ in range(options["paths"])]
         measured = {}
         if exchange.ranks.first:
             torch.set_num_threads(2)
-            measured["one process"] = seconds_a_step(alone, archs)
+            measured[ALONE[0]] = seconds_a_step(alone, archs)
             torch.set_num_threads(1)
+            measured[ALONE[1]] = seconds_a_step(alone, archs)
+            measured[ALONE[2]] = seconds_a_step(half, archs)
         for way, training in together.items():
             dist.barrier()
             measured[way] = seconds_a_step(training, archs)
@@ -198,11 +204,10 @@ def main(
         print(f"  {name:<28}{size:14,.0f} {share}")
     print(f"\nms a step, batch {batch_size}, {runs} runs of {paths} paths, median (least to most):")
     for way, values in times.items():
-        ratios = [a / b for a, b in zip(times["one process"], values, strict=True)]
+        ratios = [a / b for a, b in zip(times[ALONE[0]], values, strict=True)]
         spread = f"({min(values):.1f} to {max(values):.1f})"
         speed = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        threads = "two threads" if way == "one process" else "two ranks of one thread"
-        print(f"  {f'{way}, {threads}':<44}{median(values):8.1f} {spread:<18} speed {speed}")
+        print(f"  {way:<30}{median(values):8.1f} {spread:<18} speed {speed}")
     print(f"\nall_reduce of one float {found['all_reduce_us']:.0f} us,", end=" ")
     print(f"of {LARGE * 4 >> 20} MiB {found['all_reduce_gb_per_s']:.2f} GB/s")
     cores, load = os.cpu_count(), os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
