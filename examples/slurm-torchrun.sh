@@ -3,8 +3,9 @@
 #
 #     sbatch --nodes=4 examples/slurm-torchrun.sh --study mobilenet --dataset cifar10
 #
-# Submit it from the repository's folder, with its virtual environment active. The search that
-# follows runs on the first machine. A job that is cut off goes on when it is submitted again.
+# Submit it from the repository's folder, with its virtual environment active; let the runs folder be
+# one that all machines share. The search that follows runs on the machine of rank 0. A job that is
+# cut off goes on when it is submitted again.
 #SBATCH --job-name=supernet
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=4
