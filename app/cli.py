@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.errors import InputError, is_out_of_memory
+from app.ranks import this_rank
 
 if TYPE_CHECKING:
     from app.retrain.choice import Selection
@@ -66,9 +67,14 @@ def run(
     study_name: StudyName = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the study first.")] = False,
     set_: Assignments = None,
-) -> None:
+) -> int | None:
     """Run or resume a study: supernet → search → report."""
     if context.invoked_subcommand:
+        if not this_rank().alone:
+            raise InputError(
+                f"torchrun trains the supernet of a study and nothing else: "
+                f"start python main.py {context.invoked_subcommand} … without it"
+            )
         for name in context.params:
             source = context.get_parameter_source(name)
             if source is not None and source.name == "COMMANDLINE":
@@ -76,7 +82,7 @@ def run(
                 raise InputError(
                     f"write {option} after the command: main.py {context.invoked_subcommand} …"
                 )
-        return
+        return None
     from app.run import run as run_study
 
     options = {
@@ -95,7 +101,7 @@ def run(
         "storage": storage,
         "name": study_name,
     }
-    run_study(_settings(study, options, set_), fresh)
+    return run_study(_settings(study, options, set_), fresh)
 
 
 @app.command()
@@ -320,8 +326,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     from app.interrupt import stop_at_once
 
+    ranks = this_rank()
     try:
         with stop_at_once():
+            if not ranks.first and not ranks.wait_for_call():
+                return 0
             status = run_command(app, arguments, "main.py")
     except KeyboardInterrupt:
         status = 130
@@ -340,7 +349,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_database_error(error):
             raise
         return _fail(f"the database failed: {str(error.__cause__ or error).splitlines()[0]}", 1)
-    if status == 130:
+    if status == 130 and ranks.first:
         _say("Interrupted; the same command goes on from here.")
     return status
 
@@ -362,5 +371,8 @@ def _fail(message: str, status: int) -> int:
     line = " ".join(message.split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST - 200]} … {line[-200:]}"
-    _say(f"error: {line}")
+    if status == 2 and not (ranks := this_rank()).first:
+        ranks.report_failure(line)  # rank 0 says it
+    else:
+        _say(f"error: {line}")
     return status

@@ -1,19 +1,31 @@
 """Which device to compute on."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from app.errors import InputError
+from app.ranks import Ranks
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str, ranks: Ranks = Ranks()) -> torch.device:  # noqa: B008  (frozen)
     """The device called `name`; `auto` is the accelerator if there is one, else the CPU.
 
-    Raises InputError for a device that this machine or this build of PyTorch lacks.
+    Each of several ranks on a machine gets an accelerator of its own. Raises InputError for a
+    device that this machine or this build of PyTorch lacks, and for more ranks than accelerators.
     """
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if not ranks.alone and accelerator is not None and name in ("auto", accelerator.type):
+        count = torch.accelerator.device_count()
+        if ranks.local_rank >= count:
+            raise InputError(
+                f"this machine has {count} of '{accelerator.type}', and each rank takes one: "
+                f"give torchrun --nproc_per_node={count}, or --device cpu"
+            )
+        torch.accelerator.set_device_index(ranks.local_rank)
+        return torch.device(accelerator.type, ranks.local_rank)
     if name == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -21,16 +33,22 @@ def pick_device(name: str) -> torch.device:
         raise InputError(f"device '{name}' cannot be used here; try --device cpu") from None
     if device.type == "meta":
         raise InputError("device 'meta' computes nothing; try --device cpu")
+    if not ranks.alone and device.index is not None:
+        raise InputError(
+            f"--device {name} is one device, and each rank takes one: give --device {device.type}"
+        )
     return device
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 autocast on CUDA devices that compute in it, else nothing.
+    """bfloat16 autocast on accelerators that compute in it, else nothing.
 
     bfloat16 has the range of float32, so no loss scaling is needed.
     """
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    computes = getattr(getattr(torch, device.type, None), "is_bf16_supported", None)
+    if device.type == "cpu" or computes is None or not computes(including_emulation=False):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def device_name(device: torch.device) -> str:

@@ -18,6 +18,7 @@ from app.files import write_json
 from app.halving import as_halved, halve
 from app.interrupt import stop_between_steps
 from app.progress import progress_bar
+from app.ranks import this_rank
 from app.report.front import front_table
 from app.report.material import Material
 from app.report.writing import write_reports
@@ -48,6 +49,7 @@ from app.workbench import (
     open_data,
     set_up,
     study_definition,
+    take_part,
 )
 from app.workers import check_idle, preparing, worker_number
 
@@ -57,11 +59,18 @@ SEEDS_APART = 7_919
 """Between two processes on one study, which would else propose the same architectures."""
 
 
-def run(settings: StudySettings, fresh: bool = False) -> None:
-    """Run a study, or resume it; every stage that is finished is left as it is."""
+def run(settings: StudySettings, fresh: bool = False) -> int:
+    """Run a study, or resume it; every stage that is finished is left as it is.
+
+    Of several ranks that torchrun started, those that are not the first only help to train.
+    Returns the exit status.
+    """
     check_sampler(settings.search.sampler)
     check_space(settings.space)
-    device = pick_device(settings.device)
+    ranks = this_rank()
+    device = pick_device(settings.device, ranks)
+    if not ranks.first:
+        return take_part(settings, ranks, device)
     files = Files(settings.folder)
     files.check_writable()
     if settings.storage:
@@ -106,6 +115,7 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
         report(bench, study, study_definition(settings, data))
         if ended:
             out.print(ended, soft_wrap=True, markup=False)
+    return 0
 
 
 def begin(settings: StudySettings, files: Files, storage: BaseStorage, data: ImageData) -> Study:

@@ -75,6 +75,8 @@ class SupernetSettings(_Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     gradient_clip: PositiveFloat = 5.0
     augment: bool = True
+    sync_batchnorm: bool = True
+    """Of several ranks: normalise with the statistics of the whole batch, not of a rank's part."""
 
 
 class ScoreSettings(_Settings):

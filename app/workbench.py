@@ -4,7 +4,9 @@ The main job and the rank benchmark both start here: data → supernet → refer
 """
 
 import shutil
+import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +20,8 @@ from app.data.stream import check_batch_size
 from app.errors import InputError, is_out_of_memory, one_of
 from app.files import DamagedError, check_output, set_aside
 from app.interrupt import stop_between_steps
+from app.progress import console
+from app.ranks import Ranks, this_rank
 from app.scores.composite import Composite
 from app.scores.observation import Anchors
 from app.scores.reference import Reference, sample_architectures, score_reference
@@ -25,7 +29,8 @@ from app.scores.scorer import Scorer
 from app.search.study import check_definition
 from app.settings import SAVED, StudySettings
 from app.supernet.checkpoint import load_checkpoint
-from app.supernet.training import SupernetTraining, train_supernet
+from app.supernet.exchange import connected
+from app.supernet.training import SupernetTraining, check_parts, train_supernet
 from spaces import Placement, Space
 
 Content = TypeVar("Content")
@@ -152,6 +157,7 @@ def open_data(
     # all of this is refused now, not when something has been written
     create_space(settings, data, settings.supernet_space_options)
     check_batch_size(len(data.train), settings.supernet.batch_size)
+    check_parts(settings.supernet, this_rank())
     Anchors.draw(data, settings.score.images, settings.seed, device)
     space = create_space(settings, data, settings.space_options)
     sample_reference(settings, space)
@@ -206,11 +212,18 @@ def _basis(settings: StudySettings, data: ImageData) -> dict[str, Any]:
 
 
 def supernet_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
-    """What decides how a supernet comes out."""
+    """What decides how a supernet comes out.
+
+    The number of ranks does not, as long as they share the statistics of the batch. Without, it
+    does, and is no part of this: a training must go on with as many as there are.
+    """
+    supernet = dict(settings.supernet)
+    if supernet["sync_batchnorm"]:
+        del supernet["sync_batchnorm"]  # as were the supernets made before there was a choice
     return {
         **_basis(settings, data),
         "batchnorm": settings.batchnorm,
-        **{f"supernet.{key}": value for key, value in settings.supernet},
+        **{f"supernet.{key}": value for key, value in supernet.items()},
         "supernet.space_options": settings.supernet_space_options,
     }
 
@@ -261,17 +274,65 @@ def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
 def _trained_supernet(
     settings: StudySettings, files: Files, device: torch.device, data: ImageData
 ) -> SupernetTraining:
-    definition = supernet_definition(settings, data)
-    space = create_space(settings, data, settings.supernet_space_options)
-    training = SupernetTraining(
-        space, Placement(settings.batchnorm), data, settings.supernet, settings.seed, device
-    )
+    definition, ranks = supernet_definition(settings, data), this_rank()
+    training = _new_training(settings, device, data, ranks)
     if (state := _read(files.supernet, load_checkpoint)) is not None:
         check_definition(state["definition"], definition, f"the supernet '{files.supernet}'")
         training.load_state_dict(state)
-    with stop_between_steps() as check:
-        train_supernet(training, files.supernet, definition, check)
+    if training.finished:
+        ranks.dismiss()
+    else:
+        ranks.call(definition)
+    _train(training, ranks, files.supernet, definition)
     return training
+
+
+def take_part(settings: StudySettings, ranks: Ranks, device: torch.device) -> int:
+    """What a rank other than the first does: train the supernet along, and leave the rest alone.
+
+    Returns the exit status. Raises InputError for what is amiss on this machine.
+    """
+    console.quiet = True
+    called_for = ranks.wait_for_call()
+    ranks.wait_for_turn()
+    # pictures that exceed the memory are mapped from there, and not from the study's folder
+    data, _ = open_data(settings, Files(Path(tempfile.gettempdir())), device)
+    ranks.report_loaded()
+    definition = supernet_definition(settings, data)
+    for key in sorted(definition.keys() | called_for.keys()):
+        if definition.get(key) != called_for.get(key):
+            raise InputError(
+                f"it has {key} = {definition.get(key)!r}, and rank 0 {called_for.get(key)!r}: "
+                "start all with the same command, and the same data on each machine"
+            )
+    training = _new_training(settings, device, data, ranks)
+    ranks.report_ready()
+    try:
+        _train(training, ranks, Files(settings.folder).supernet, definition)
+    except (ConnectionError, FloatingPointError):
+        return 1  # rank 0 says it, or torchrun, if it is rank 0 that has ended
+    return 0
+
+
+def _new_training(
+    settings: StudySettings, device: torch.device, data: ImageData, ranks: Ranks
+) -> SupernetTraining:
+    space = create_space(settings, data, settings.supernet_space_options)
+    placement = Placement(settings.batchnorm)
+    return SupernetTraining(space, placement, data, settings.supernet, settings.seed, device, ranks)
+
+
+def _train(
+    training: SupernetTraining, ranks: Ranks, path: Path, definition: dict[str, Any]
+) -> None:
+    with ExitStack() as stack:
+        check = stack.enter_context(stop_between_steps())
+        if not ranks.alone and not training.finished:
+            training.exchange = stack.enter_context(connected(ranks, training.device))
+            training.load_state_dict(training.exchange.share_state(training.state_dict()))
+            console.print(f"{ranks.size} ranks train, each on its part of every batch.")
+        train_supernet(training, path, definition, check)
+    training.exchange = None
 
 
 def _scored_reference(

@@ -14,8 +14,9 @@ def crop_and_mirror(pixels: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor
     """
     size = pixels.shape[-1]
     line = torch.arange(size, device=pixels.device)
-    down, right = offsets.to(pixels.device)[:, :, None]
-    across = torch.where(mirrored.to(pixels.device)[:, None], size - 1 - line, line)
+    down, right = offsets.to(pixels.device, non_blocking=True)[:, :, None]
+    mirrored = mirrored.to(pixels.device, non_blocking=True)
+    across = torch.where(mirrored[:, None], size - 1 - line, line)
     rows = _reflect(down + line, size)[:, :, None]
     columns = _reflect(right + across, size)[:, None, :]
     batch = torch.arange(len(pixels), device=pixels.device)[:, None, None]

@@ -20,9 +20,9 @@ def fits(size: int, device: torch.device) -> bool:
 
 
 def free_memory(device: torch.device) -> int:
-    """Free bytes on a CUDA device, or of this process's host for any other device."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    """Free bytes on a device with memory of its own, or of this process's host for any other."""
+    if device.type in ("cuda", "xpu"):
+        return torch.accelerator.get_memory_info(device)[0]
     return min(_free_in_machine(), _free_in_container())
 
 

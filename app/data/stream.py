@@ -26,7 +26,9 @@ def check_batch_size(count: int, batch_size: int) -> None:
 class BatchStream:
     """Batches of the training split, each pass in a new order, a last partial batch dropped.
 
-    `members` are the pictures to draw from, int64 indices on the CPU; None is all of them. With
+    `members` are the pictures to draw from, int64 indices on the CPU; None is all of them. Of each
+    batch only `part` is made, though all of it is drawn: the parts of several processes with the
+    same seed make up the batch of one. With
     `augment` pictures are cropped and mirrored at random, and then changed by `policy` if given.
     Its generator lives on the CPU whatever the device, so all devices draw the same batches.
     Raises InputError unless 1 ≤ batch_size ≤ number of pictures.
@@ -41,10 +43,12 @@ class BatchStream:
         device: torch.device,
         members: Tensor | None = None,
         policy: Policy | None = None,
+        part: slice = slice(None),
     ) -> None:
         self._members = torch.arange(len(data.train)) if members is None else members
         check_batch_size(len(self._members), batch_size)
         self._policy = policy
+        self._part = part
         self._data = data
         self._batch_size = batch_size
         self._augment = augment
@@ -58,14 +62,16 @@ class BatchStream:
         if self._position + self._batch_size > len(self._order):
             self._order = self._shuffle()
             self._position = 0
-        chosen = self._order[self._position : self._position + self._batch_size]
+        chosen = self._order[self._position : self._position + self._batch_size][self._part]
         self._position += self._batch_size
         train = self._data.train
-        chosen = chosen.to(train.pixels.device)
-        pixels = train.pixels[chosen].to(self._device)
+        # a copy that may not overlap waits for all that the device has yet to do
+        chosen = chosen.to(train.pixels.device, non_blocking=True)
+        pixels = train.pixels[chosen].to(self._device, non_blocking=True)
+        labels = train.labels[chosen].to(self._device, non_blocking=True)
         if self._augment:
             pixels = self._augmented(pixels)
-        return self._data.normalise(pixels).to(self._device), train.labels[chosen].to(self._device)
+        return self._data.normalise(pixels), labels
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and an int; `torch.load(weights_only=True)` reads them back."""
@@ -93,8 +99,9 @@ class BatchStream:
         return self._members[torch.randperm(len(self._members), generator=self._generator)]
 
     def _augmented(self, pixels: Tensor) -> Tensor:
-        count, reach = len(pixels), self._data.image_size // 8
+        count, reach = self._batch_size, self._data.image_size // 8
         offsets = torch.randint(-reach, reach + 1, (2, count), generator=self._generator)
         mirrored = torch.rand(count, generator=self._generator) < 0.5
-        pixels = crop_and_mirror(pixels, offsets, mirrored & self._data.flip)
+        mirrored &= self._data.flip
+        pixels = crop_and_mirror(pixels, offsets[:, self._part], mirrored[self._part])
         return self._policy(pixels, self._generator) if self._policy else pixels

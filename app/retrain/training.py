@@ -34,7 +34,8 @@ class NetworkTraining:
     ) -> None:
         self.data, self.recipe, self.seed, self.device = data, recipe, seed, device
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # on the CPU: every device starts from the same weights
+            # on the CPU: every device starts from the same weights
+            torch.default_generator.manual_seed(seed)
             network = build()
         self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)
         self.average = Average(self.network, recipe.ema)
@@ -199,12 +200,12 @@ def accuracy(
     network.eval()
     if members is None:
         members = torch.arange(len(labels), device=labels.device)
-    right = 0
+    right = torch.zeros((), dtype=torch.int64, device=labels.device)  # read once, at the end
     for start in range(0, len(members), EVALUATED_AT_ONCE):
         chunk = members[start : start + EVALUATED_AT_ONCE]
         scores = network(data.normalise(pixels[chunk]))
-        right += int((scores.argmax(1) == labels[chunk].to(scores.device)).sum())
-    return right / len(members)
+        right += (scores.argmax(1).to(labels.device) == labels[chunk]).sum()
+    return int(right) / len(members)
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> Iterable[dict[str, Any]]:

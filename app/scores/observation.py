@@ -114,7 +114,7 @@ class Observation:
         For baselines, which are defined on it; our own scores read the supernet only.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.anchors.seed)
+            torch.default_generator.manual_seed(self.anchors.seed)
             network = self.space.network(self.arch)
         device = self.anchors.images.device
         return network.to(device).to(memory_format=torch.channels_last)

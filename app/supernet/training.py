@@ -7,6 +7,7 @@ the classifier learn (arXiv 2108.07375), so a step needs no gradient of any conv
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,18 +18,36 @@ from torch.nn import functional as F
 
 from app.data import BatchStream, ImageData
 from app.device import mixed_precision
+from app.errors import InputError
 from app.interrupt import check_or_save
 from app.progress import progress_bar
+from app.ranks import Ranks
 from app.settings import SupernetSettings
 from app.supernet.checkpoint import save_checkpoint
+from app.supernet.exchange import Exchange
+from app.supernet.synchronised import SynchronisedBatchNorm
 from spaces import Placement, Space, Supernet
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 STEPS_BETWEEN_LOSSES = 10  # reading a loss waits for the device
 
 
+def check_parts(settings: SupernetSettings, ranks: Ranks) -> None:
+    """Raises InputError if a rank's part of a batch is too small to be normalised."""
+    fewest = 1 if settings.sync_batchnorm else 2
+    if settings.batch_size < fewest * ranks.size:
+        raise InputError(
+            f"{ranks.size} ranks with {fewest} images or more each need larger batches than "
+            f"{settings.batch_size} images: raise supernet.batch_size, or start fewer ranks"
+        )
+
+
 class SupernetTraining:
-    """A supernet, its optimiser, and the streams of batches and paths; all of it resumable."""
+    """A supernet, its optimiser, and the streams of batches and paths; all of it resumable.
+
+    One of several `ranks` computes its part of each batch. They take the same steps, as their
+    streams are the same; what a resumption needs does not depend on how many they are.
+    """
 
     def __init__(
         self,
@@ -38,12 +57,14 @@ class SupernetTraining:
         settings: SupernetSettings,
         seed: int,
         device: torch.device,
+        ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
     ) -> None:
         self.space = space
         self.settings = settings
         self.device = device
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # on the CPU, so that every device starts from the same weights
+            # on the CPU, so that every device starts from the same weights
+            torch.default_generator.manual_seed(seed)
             supernet = space.supernet(placement)
         # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
         self.supernet: Supernet = supernet.to(device).to(memory_format=torch.channels_last)
@@ -57,7 +78,13 @@ class SupernetTraining:
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             self.optimizer, max(1, settings.steps)
         )
-        self.batches = BatchStream(data, settings.batch_size, seed, settings.augment, device)
+        part = ranks.part(settings.batch_size)
+        self.share = (part.stop - part.start) / settings.batch_size
+        self.exchange: Exchange | None = None
+        """How to reach the other ranks, while there are any."""
+        self.batches = BatchStream(
+            data, settings.batch_size, seed, settings.augment, device, part=part
+        )
         self.paths = Random(seed)
         self.step_count = 0
         self.seconds = 0.0
@@ -75,13 +102,22 @@ class SupernetTraining:
     def step_along(self, arch: str) -> Tensor:
         """The same along the path of `arch`."""
         images, labels = self.batches.next_batch()
-        with mixed_precision(self.device):
+        alone = self.exchange is None
+        synchronised = self.settings.sync_batchnorm and not alone
+        statistics = SynchronisedBatchNorm(self.share) if synchronised else nullcontext()
+        with mixed_precision(self.device), statistics:
             loss = F.cross_entropy(
                 self.supernet(images, arch), labels, label_smoothing=self.settings.label_smoothing
             )
         # parameters off the path keep no gradient, and SGD then leaves them and their momentum be
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        if self.exchange is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            # the part's mean, weighted: over the ranks these add up to the mean of the batch
+            loss = loss * self.share
+            loss.backward()
+            loss = self.exchange.add_up(self.learning, loss)
         nn.utils.clip_grad_norm_(self.learning, self.settings.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
@@ -134,15 +170,26 @@ def train_supernet(
     """Train to the end, saving to `path` now and then.
 
     `definition` is stored in the checkpoint. `check` is called between steps and may raise
-    KeyboardInterrupt, before which the last step is saved. Raises FloatingPointError when the
-    loss is no longer finite.
+    KeyboardInterrupt, before which the last step is saved. Of several ranks the first one alone
+    saves, and a request of any of them stops all. Raises FloatingPointError when the loss is no
+    longer finite, and ConnectionError when another rank has ended.
     """
     if training.finished and path.exists():
         return
     total = training.settings.steps
+    exchange = training.exchange
+    steps_between_looks = 1 if training.device.type == "cpu" else STEPS_BETWEEN_LOSSES
+
+    def check_all() -> None:
+        if exchange is None:
+            check()
+        else:
+            exchange.check_together(check, training.step_count % steps_between_looks == 0)
 
     def save() -> None:
-        if not all(bool(p.isfinite().all()) for p in training.learning):
+        if exchange is not None and not exchange.ranks.first:
+            return
+        if not torch.stack([p.isfinite().all() for p in training.learning]).all():
             raise _diverged(training, "weights are no longer finite", path)
         save_checkpoint(path, {"definition": definition, **training.state_dict()})
 
@@ -150,7 +197,7 @@ def train_supernet(
     with progress_bar("Supernet", total, training.step_count) as advance:
         note = ""
         while not training.finished:
-            check_or_save(check, save)
+            check_or_save(check_all, save)
             loss = training.step()
             if training.step_count % STEPS_BETWEEN_LOSSES == 0 or training.finished:
                 value = loss.item()
