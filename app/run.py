@@ -9,8 +9,10 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 from rich.console import Console
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from app.cluster.shared import share
 from app.dashboard import publish
 from app.dashboard.artifacts import discard_artifacts
 from app.device import device_name, pick_device
@@ -46,7 +48,7 @@ from app.workbench import (
     set_up,
     study_definition,
 )
-from app.workers import check_idle, preparing, worker_number
+from app.workers import Worker, at_work, check_idle, preparing, study_locks
 
 out = Console(highlight=False)
 
@@ -67,8 +69,11 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
     with ExitStack() as working_on, ExitStack() as preparation:
         preparation.enter_context(preparing(files.folder, wait=True))
         storage = open_storage(settings.storage_url)
+        engine = open_engine(settings.storage_url)
+        working_on.callback(engine.dispose)
+        locks = study_locks(engine, files.folder, settings.name)
         if fresh:  # not before the input is known to be good
-            check_idle(files.folder)
+            check_idle(locks)
             own_study(storage, settings.name)  # refuses another program's, its files as well
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
@@ -84,16 +89,17 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
             markup=False,
         )
         bench = set_up(settings, files, device, data, space)
-        worker = working_on.enter_context(worker_number(files.folder))
-        commit = group_commit(settings.storage_url, study)
+        share(study, bench)
+        worker = working_on.enter_context(at_work(locks))
+        commit = group_commit(engine, study)
         if commit is not None:  # else others wait, as trials are then told to Optuna one by one
             preparation.close()
 
         missing = missing_trials(settings, study)
-        if missing and worker == 0:
+        if missing and worker.number == 0:
             keep_backup(settings.storage_url)
         ended = search(settings, storage, study, bench, commit, worker)
-        if missing and worker == 0:
+        if missing and worker.number == 0:
             keep_backup(settings.storage_url)
         report(bench, study, definition)
         if ended:
@@ -106,12 +112,9 @@ def search(
     study: Study,
     bench: Workbench,
     commit: GroupCommit | None,
-    worker: int,
+    worker: Worker,
 ) -> str | None:
-    """Search until there are enough trials; returns why it has ended earlier, if it has.
-
-    `worker` is the number of this process among those on the study.
-    """
+    """Search until there are enough trials; returns why it has ended earlier, if it has."""
     trials = study.get_trials(deepcopy=False)
     check_choices(trials, bench.space)
     sampler: BaseSampler = RandomSampler(seed=settings.seed)  # of what an unfinished trial lacks
@@ -119,12 +122,12 @@ def search(
     if commit is None:
         sampler = create_sampler(settings.search, settings.seed, len(trials))
     else:
-        seed = settings.seed + worker * SEEDS_APART
+        seed = settings.seed + worker.number * SEEDS_APART
         proposals = create_proposals(settings.search, bench.space, DIRECTIONS, seed, len(trials))
         batches = Batches(proposals, commit, settings.search.population)
     study = with_sampler(study, storage, sampler)
     assess = Assessment(bench, trials)
-    loop = Search(study, storage, bench.space, assess, batches, worker == 0, assess.learn)
+    loop = Search(study, storage, bench.space, assess, batches, worker.leads, assess.learn)
     total = settings.search.trials
     with (
         progress_bar("Search", total, min(loop.completed, total)) as advance,
@@ -153,9 +156,8 @@ def keep_backup(storage_url: str) -> None:
         )
 
 
-def group_commit(storage_url: str, study: Study) -> GroupCommit | None:
+def group_commit(engine: Engine, study: Study) -> GroupCommit | None:
     """What commits trials in groups; None, with a notice, where Optuna's tables are unknown."""
-    engine = open_engine(storage_url)
     try:
         return GroupCommit(engine, read_tables(engine), study._study_id)
     except UnknownTablesError as reason:
