@@ -24,6 +24,7 @@ from app.report.material import Material
 from app.report.writing import write_reports
 from app.search.backup import back_up
 from app.search.commit import GroupCommit
+from app.search.connect import is_sqlite
 from app.search.evolution import SpaceExhaustedError
 from app.search.loop import Batches, Search
 from app.search.outcome import Assessment
@@ -182,15 +183,21 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
         out.print(
             f"No trial keeps to --max-flops; the cheapest takes {cheapest:.1f} M multiply–adds."
         )
+    shown = shown_storage(settings.storage_url)
+    server = not is_sqlite(make_url(settings.storage_url))
+    at = f"--storage '{shown}'" if server else f"--runs {settings.runs}"
     for what, place in {
         "front": files.front,
         "picture": files.picture,
         "report": files.page,
         "as text": files.report,
         "supernet": files.supernet,
-        "trials": shown_storage(settings.storage_url),
-        "dashboard": f"python main.py dashboard --runs {settings.runs}",
+        "trials": shown,
+        "dashboard": f"python main.py dashboard {at}",
+        "workers": f"python main.py worker --study {settings.name} {at}" if server else "",
     }.items():
+        if not place:
+            continue
         out.print(f"{what:<10}{place}", soft_wrap=True, markup=False)
 
 
