@@ -14,7 +14,10 @@ TrainSteps = Annotated[int | None, typer.Option(help="Steps of the supernet.")]
 BatchNorm = Annotated[str | None, typer.Option(help="unbiased or biased.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
-Storage = Annotated[str | None, typer.Option(help="Database URL; default: studies.db in --runs.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Database URL; default: studies.db in --runs.", envvar="BNNAS_STORAGE"),
+]
 StudyName = Annotated[str | None, typer.Option(help="Name to keep the study under.")]
 Assignments = Annotated[
     list[str] | None,

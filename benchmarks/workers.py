@@ -69,17 +69,18 @@ def together(url: str, workers: int, kind: str, passes: int, seconds: float, see
         )
         for _ in range(workers)
     ]
-    before = transactions(url)
     for process in processes:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
             raise RuntimeError("a worker did not start")
+    time.sleep(1.2)  # until the server has counted
+    before = transactions(url)
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
     found = [json_format.loads(process.communicate()[0]) for process in processes]
-    time.sleep(1.2)  # until the server has counted
+    time.sleep(1.2)
     trials = study.get_trials(deepcopy=False)
     archs = {trial.user_attrs["arch"] for trial in trials}
     return {
