@@ -7,6 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli_options import (
+    Archs,
+    Assignments,
+    BatchNorm,
+    DataDir,
+    Dataset,
+    Device,
+    ImageSize,
+    KnownStudy,
+    Picks,
+    Runs,
+    Seed,
+    Storage,
+    Study,
+    StudyName,
+    TrainSteps,
+    Trials,
+)
 from app.errors import InputError, is_out_of_memory
 from app.ranks import this_rank
 
@@ -22,29 +40,6 @@ app = typer.Typer(
 
 LONGEST = 800
 """Characters of an error message: somebody may give a whole file for a name."""
-
-Study = Annotated[str, typer.Option(help="A preset's name or a study file.")]
-Runs = Annotated[Path | None, typer.Option(help="Folder of the database and the studies.")]
-Dataset = Annotated[str | None, typer.Option(help="A data set's name or an image folder.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where downloads are kept.")]
-ImageSize = Annotated[int | None, typer.Option(help="Pixels a side.")]
-TrainSteps = Annotated[int | None, typer.Option(help="Steps of the supernet.")]
-BatchNorm = Annotated[str | None, typer.Option(help="unbiased or biased.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
-Storage = Annotated[str | None, typer.Option(help="Database URL; default: studies.db in --runs.")]
-StudyName = Annotated[str | None, typer.Option(help="Name to keep the study under.")]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the study file."),
-]
-
-KnownStudy = Annotated[str, typer.Option(help="A study that was run, a preset or a study file.")]
-Trials = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
-Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
-Picks = Annotated[
-    list[str] | None, typer.Option(help="knee, best-score or max-flops=300M on the front.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -237,6 +232,29 @@ def export(
         "name": study_name,
     }
     export_network(_known(study, options, set_), _selection(trial, arch, pick), out)
+
+
+@app.command()
+def worker(
+    study: Annotated[str, typer.Option(help="The study's name in the database.")],
+    storage: Storage = None,
+    supernet: Annotated[
+        str | None, typer.Option(help="Folder or http(s) URL of the study's files.")
+    ] = None,
+    runs: Runs = None,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait until the study is prepared.")
+    ] = 0,
+) -> None:
+    """Search a study that the main command has prepared, on this machine too."""
+    from app.cluster.job import work
+
+    own = {"dataset": dataset, "data_dir": data_dir, "device": device, "storage": storage}
+    given = {field: value for field, value in own.items() if value is not None}
+    work(study, {"runs": runs or Path("runs"), **given}, supernet, wait)
 
 
 @app.command()

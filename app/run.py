@@ -9,7 +9,10 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import TrialState
 from rich.console import Console
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
+from app.cluster.shared import share
 from app.dashboard import publish
 from app.dashboard.artifacts import discard_artifacts
 from app.data import ImageData
@@ -24,6 +27,7 @@ from app.report.material import Material
 from app.report.writing import write_reports
 from app.search.backup import back_up
 from app.search.commit import GroupCommit
+from app.search.connect import is_sqlite
 from app.search.evolution import SpaceExhaustedError
 from app.search.loop import Batches, Search
 from app.search.outcome import Assessment
@@ -51,7 +55,7 @@ from app.workbench import (
     study_definition,
     take_part,
 )
-from app.workers import check_idle, preparing, worker_number
+from app.workers import Worker, at_work, check_idle, preparing, study_locks
 
 out = Console(highlight=False)
 
@@ -79,8 +83,11 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
     with ExitStack() as working_on, ExitStack() as preparation:
         preparation.enter_context(preparing(files.folder, wait=True))
         storage = open_storage(settings.storage_url)
+        engine = open_engine(settings.storage_url)
+        working_on.callback(engine.dispose)
+        locks = study_locks(engine, files.folder, settings.name)
         if fresh:  # not before the input is known to be good
-            check_idle(files.folder)
+            check_idle(locks)
             own_study(storage, settings.name)  # refuses another program's, its files as well
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
@@ -101,16 +108,17 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
             except ScoringMemoryError as error:
                 settings = halve(settings, files, study, error)
                 study = begin(settings, files, storage, data)
-        worker = working_on.enter_context(worker_number(files.folder))
-        commit = group_commit(settings.storage_url, study)
+        share(study, bench)
+        worker = working_on.enter_context(at_work(locks))
+        commit = group_commit(engine, study)
         if commit is not None:  # else others wait, as trials are then told to Optuna one by one
             preparation.close()
 
         missing = missing_trials(settings, study)
-        if missing and worker == 0:
+        if missing and worker.number == 0:
             keep_backup(settings.storage_url)
         ended = search(settings, storage, study, bench, commit, worker)
-        if missing and worker == 0:
+        if missing and worker.number == 0:
             keep_backup(settings.storage_url)
         report(bench, study, study_definition(settings, data))
         if ended:
@@ -131,12 +139,9 @@ def search(
     study: Study,
     bench: Workbench,
     commit: GroupCommit | None,
-    worker: int,
+    worker: Worker,
 ) -> str | None:
-    """Search until there are enough trials; returns why it has ended earlier, if it has.
-
-    `worker` is the number of this process among those on the study.
-    """
+    """Search until there are enough trials; returns why it has ended earlier, if it has."""
     trials = study.get_trials(deepcopy=False)
     check_choices(trials, bench.space)
     sampler: BaseSampler = RandomSampler(seed=settings.seed)  # of what an unfinished trial lacks
@@ -144,12 +149,12 @@ def search(
     if commit is None:
         sampler = create_sampler(settings.search, settings.seed, len(trials))
     else:
-        seed = settings.seed + worker * SEEDS_APART
+        seed = settings.seed + worker.number * SEEDS_APART
         proposals = create_proposals(settings.search, bench.space, DIRECTIONS, seed, len(trials))
         batches = Batches(proposals, commit, settings.search.population)
     study = with_sampler(study, storage, sampler)
     assess = Assessment(bench, trials)
-    loop = Search(study, storage, bench.space, assess, batches, worker == 0, assess.learn)
+    loop = Search(study, storage, bench.space, assess, batches, worker.leads, assess.learn)
     total = settings.search.trials
     with (
         progress_bar("Search", total, min(loop.completed, total)) as advance,
@@ -178,9 +183,8 @@ def keep_backup(storage_url: str) -> None:
         )
 
 
-def group_commit(storage_url: str, study: Study) -> GroupCommit | None:
+def group_commit(engine: Engine, study: Study) -> GroupCommit | None:
     """What commits trials in groups; None, with a notice, where Optuna's tables are unknown."""
-    engine = open_engine(storage_url)
     try:
         return GroupCommit(engine, read_tables(engine), study._study_id)
     except UnknownTablesError as reason:
@@ -205,13 +209,19 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
         out.print(
             f"No trial keeps to --max-flops; the cheapest takes {cheapest:.1f} M multiply–adds."
         )
+    shown = shown_storage(settings.storage_url)
+    server = not is_sqlite(make_url(settings.storage_url))
+    at = f"--storage '{shown}'" if server else f"--runs {settings.runs}"
     for what, place in {
         "front": files.front,
         "picture": files.picture,
         "report": files.page,
         "as text": files.report,
         "supernet": files.supernet,
-        "trials": shown_storage(settings.storage_url),
-        "dashboard": f"python main.py dashboard --runs {settings.runs}",
+        "trials": shown,
+        "dashboard": f"python main.py dashboard {at}",
+        "workers": f"python main.py worker --study {settings.name} {at}" if server else "",
     }.items():
+        if not place:
+            continue
         out.print(f"{what:<10}{place}", soft_wrap=True, markup=False)

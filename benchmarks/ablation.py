@@ -31,7 +31,8 @@ from ground_truth import (
 )
 from results import write_results
 
-from app.cli import Device, Seed, run_command
+from app.cli import run_command
+from app.cli_options import Device, Seed
 from app.rank.choice import OURS
 from app.rank.job import rank
 from app.settings import load_settings

@@ -32,7 +32,8 @@ from ground_truth import (
 )
 from results import write_results
 
-from app.cli import Device, Seed, TrainSteps, run_command
+from app.cli import run_command
+from app.cli_options import Device, Seed, TrainSteps
 from app.rank.choice import choose_scores
 from app.rank.job import rank
 from app.settings import load_settings

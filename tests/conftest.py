@@ -1,11 +1,14 @@
 """What many tests need: a study so small that a whole run takes seconds."""
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import create_engine, make_url, text
 
 import app  # noqa: F401  (sets how OpenMP threads wait, before PyTorch is imported)
 from app.cli import main
@@ -78,3 +81,23 @@ def study(study_file: Path, tmp_path: Path) -> list[str]:
     runs = str(tmp_path / "runs")
     assert main(["--study", str(study_file), "--runs", runs]) == 0
     return ["--study", "small", "--runs", runs]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a database on a real PostgreSQL server, which the suite starts and stops."""
+    from tests.postgresql import server
+
+    with server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty database there."""
+    name = f"test_{uuid.uuid4().hex}"
+    root = create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+    with root.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    root.dispose()
+    yield make_url(postgresql_server).set(database=name).render_as_string(hide_password=False)

@@ -39,8 +39,8 @@ class Search:
 
     A trial that a killed process left running, or that somebody has queued, is taken up, so that
     none is lost and the numbers have no gap. It is told step by step, as Optuna does it; and so
-    is every trial if there are no batches. Of several processes on the study, only the first
-    does so (`takes_up`).
+    is every trial if there are no batches. Of several processes on the study, only the one that
+    `leads` does so; the next one if it dies.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Search:
         space: Space,
         assess: Callable[[dict[str, Any]], Outcome],
         batches: Batches | None,
-        takes_up: bool = True,
+        leads: Callable[[], bool] = lambda: True,
         learn: Callable[[Sequence[FrozenTrial]], None] = lambda trials: None,
     ) -> None:
         """`learn` is given the trials of others that have been added since."""
@@ -59,7 +59,8 @@ class Search:
         self.choices = space.choices
         self.assess = assess
         self.batches = batches
-        self.takes_up = takes_up
+        self.leads = leads
+        self._leading = False
         self.learn = learn
         self.completed = 0
         self.seen = 0
@@ -74,17 +75,14 @@ class Search:
         Raises SpaceExhaustedError when there is nothing left to propose. However it ends, what
         was finished is committed first.
         """
-        if self.takes_up:
-            for left in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                check()
-                self._take_up(Trial(self.study, left._trial_id), advance)
-            self._tell_queued(check, advance)
+        self._take_up_left(check, advance)
         while self.completed < total:
             if self.batches is None:
                 check()
                 self._take_up(self.study.ask(), advance)
             else:
                 self._run_batch(self.batches, total, check, advance)
+        self._take_up_left(check, advance)  # of a leader that has died at the end
 
     def _run_batch(self, batches: Batches, total: int, check: Check, advance: Advance) -> None:
         missing = total - self.completed
@@ -104,8 +102,7 @@ class Search:
             if complete:
                 advance(complete, _note(finished[-1].values))
         if len(numbers) < len(finished) or numbers[0] > self.seen:  # others have added trials
-            if self.takes_up:
-                self._tell_queued(check, advance)
+            self._take_up_left(check, advance)
             before = self.completed
             self._catch_up(numbers)
             advance(self.completed - before, "")
@@ -149,8 +146,18 @@ class Search:
         if self.batches is not None:
             self.batches.proposals.add(new)
 
-    def _tell_queued(self, check: Check, advance: Advance) -> None:
-        """What was queued with `study.enqueue_trial`, or in the dashboard."""
+    def _take_up_left(self, check: Check, advance: Advance) -> None:
+        """What was queued with `study.enqueue_trial` or in the dashboard, and once, what runs.
+
+        That is of a leader before us, which is dead: ours we tell before we ask the next one.
+        """
+        if not self.leads():
+            return
+        if not self._leading:
+            self._leading = True
+            for left in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                check()
+                self._take_up(Trial(self.study, left._trial_id), advance)
         for _ in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             check()
             self._take_up(self.study.ask(), advance)

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
@@ -12,14 +11,15 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, create_engine, event, or_, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from app.errors import InputError
 from app.search.backup import backups
+from app.search.connect import arguments, is_sqlite, notice_the_dead, tune_sqlite
 from app.search.reading import read_trials
 from app.search.tables import Tables, UnknownTablesError, read_tables
 from app.storage_url import hide_passwords, shown_storage, without_passwords
 
-SECONDS_TO_WAIT_FOR_A_LOCK = 60
 QUICK_TO_CHECK = 64 << 20  # bytes: within about a second
 FEW_TRIALS = 500  # databases limit how many values a query may name
 
@@ -60,9 +60,11 @@ def open_storage(url: str, kind: type[Storage] = Storage) -> BaseStorage:
     one that belongs to another program or another version of Optuna.
     """
     parsed = check_storage(url)
-    is_sqlite = _is_sqlite(parsed)
+    server = not is_sqlite(parsed)
     try:
-        storage = kind(url, engine_kwargs=_options(parsed))
+        # a server may have closed a connection during a long score
+        options = {"connect_args": arguments(parsed), "pool_pre_ping": server}
+        storage = kind(url, engine_kwargs=options)
     except SQLAlchemyError as error:
         reason = hide_passwords(_first(error), parsed)
         raise InputError(f"cannot open the database {shown_storage(parsed)}: {reason}") from None
@@ -71,8 +73,10 @@ def open_storage(url: str, kind: type[Storage] = Storage) -> BaseStorage:
             f"the database {shown_storage(parsed)} was made by another version of Optuna; install "
             f"that version, or run: optuna storage upgrade --storage {without_passwords(parsed)}"
         ) from None
-    if is_sqlite:
-        _tune_sqlite(storage.engine, synchronous="NORMAL")
+    if server:
+        notice_the_dead(storage.engine)
+    else:
+        tune_sqlite(storage.engine, synchronous="NORMAL")
     with suppress(UnknownTablesError):
         storage.tables = read_tables(storage.engine)
     return optuna.storages.get_storage(storage)
@@ -88,12 +92,14 @@ def check_storage(url: str) -> URL:
         parsed = make_url(url)
         create_engine(parsed)  # finds the driver, and does not connect
     except ImportError:
-        raise InputError(f"no driver is installed for {shown_storage(parsed)}") from None
+        raise InputError(
+            f"no driver is installed for {shown_storage(parsed)}: {_driver(parsed)}"
+        ) from None
     except (ArgumentError, ValueError, TypeError):  # their words may hold the password
         raise InputError(
             "the storage is no database URL such as sqlite:///runs/studies.db"
         ) from None
-    if not _is_sqlite(parsed):
+    if not is_sqlite(parsed):
         return parsed
     if parsed.database in (None, "", ":memory:"):
         raise InputError("the storage must be a file or a server: trials in memory would be lost")
@@ -154,46 +160,32 @@ def open_engine(url: str) -> Engine:
     of them fail without waiting. A commit reaches the disk before it returns
     (`synchronous = FULL`): a trial that was told outlives a power cut, and one flush for a whole
     batch is cheap.
+
+    On a server it is one connection, whose session also holds the worker's locks: if it breaks,
+    a commit fails rather than go on without them (see `app.cluster.session`).
     """
     parsed = make_url(url)
-    engine = create_engine(parsed, **_options(parsed))
-    if _is_sqlite(parsed):
-        _tune_sqlite(engine, synchronous="FULL")
+    if not is_sqlite(parsed):
+        engine = create_engine(parsed, poolclass=StaticPool, connect_args=arguments(parsed))
+        notice_the_dead(engine)
+        return engine
+    engine = create_engine(parsed, connect_args=arguments(parsed))
+    tune_sqlite(engine, synchronous="FULL")
 
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-        event.listen(engine, "begin", begin)
+    event.listen(engine, "begin", begin)
     return engine
 
 
-def _tune_sqlite(engine: Engine, synchronous: str) -> None:
-    """Write-ahead log: readers such as the dashboard do not block the search, nor it them.
-
-    With `synchronous = NORMAL` a killed process loses nothing that was committed, and a power
-    cut at most the last moments, never the database. Optuna's own many small commits are made
-    so, as a flush for each would take most of the time.
-    """
-
-    def on_connect(connection: Any, record: object) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        if synchronous == "FULL":
-            connection.isolation_level = None  # transactions begin where `open_engine` says
-
-    event.listen(engine, "connect", on_connect)
-    engine.dispose()  # connections opened before now lack the settings
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
-def _options(url: URL) -> dict[str, Any]:
-    """How to connect: a writer of SQLite waits for another one (its busy timeout)."""
-    if _is_sqlite(url):
-        return {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_A_LOCK}}
-    return {"pool_pre_ping": True}  # a server may have closed a connection during a long score
+def _driver(url: URL) -> str:
+    """How to install what connects to such a database."""
+    return {
+        "postgresql+psycopg": 'pip install "psycopg[binary]"',
+        "mysql+pymysql": "pip install pymysql",
+        "mariadb+pymysql": "pip install pymysql",
+    }.get(url.drivername, "give postgresql+psycopg://… or mysql+pymysql://…")
 
 
 def _first(error: SQLAlchemyError) -> str:

@@ -79,14 +79,21 @@ def check_choices(trials: Sequence[FrozenTrial], space: Space) -> None:
             )
 
 
-def check_definition(stored: dict[str, Any], given: dict[str, Any], what: str) -> None:
+WAYS_OUT = (
+    "give the former value again, --study-name NAME for a study beside it, "
+    "or run the study with --fresh to delete it and start again"
+)
+
+
+def check_definition(
+    stored: dict[str, Any], given: dict[str, Any], what: str, ways_out: str = WAYS_OUT
+) -> None:
     """Raises InputError naming the first difference and the ways out."""
     for key in sorted(stored.keys() | given.keys()):
         if stored.get(key) != given.get(key):
             raise InputError(
                 f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: "
-                "give the former value again, --study-name NAME for a study beside it, "
-                "or run the study with --fresh to delete it and start again"
+                f"{ways_out}"
             )
 
 

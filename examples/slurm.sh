@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Search workers as a SLURM job array, one process each, beside the main command on a machine
+# that stays, which trains the supernet, searches too, and reports at the end:
+#
+#   export BNNAS_STORAGE=postgresql+psycopg://USER:PASSWORD@HOST/DATABASE
+#   python main.py --study mobilenet --trials 5000 --runs /shared/runs &
+#   sbatch --array=0-15 examples/slurm.sh mobilenet /shared/runs/mobilenet
+#
+# sbatch passes the environment on, and with it the database and the virtual environment. Workers
+# wait for an hour until the supernet is trained.
+#SBATCH --job-name=bnnas-worker
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=4G
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+#SBATCH --signal=TERM@60
+#SBATCH --output=bnnas-worker-%A_%a.log
+set -euo pipefail
+
+study=${1:?the name of the study}
+supernet=${2:?the folder or URL of its supernet.pt and reference.json}
+: "${BNNAS_STORAGE:?the URL of the database}"
+
+# each worker keeps a copy of the supernet on its own disk
+runs=$(mktemp -d "${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/bnnas.XXXXXX")
+trap 'rm -rf "$runs"' EXIT
+
+export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
+srun python main.py worker --study "$study" --supernet "$supernet" --runs "$runs" --wait 3600
