@@ -42,7 +42,7 @@ KnownStudy = Annotated[str, typer.Option(help="A study that was run, a preset or
 Trials = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
 Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
 Picks = Annotated[
-    list[str] | None, typer.Option(help="knee, best-score or max-flops=300M on the front.")
+    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or max-latency=5 (ms).")
 ]
 
 
@@ -60,6 +60,9 @@ def run(
     batchnorm: BatchNorm = None,
     sampler: Annotated[str | None, typer.Option(help="nsga2, nsga3, tpe, gp or random.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Constraint, such as 80M.")] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="flops, latency, or both: what is minimised.")
+    ] = None,
     seed: Seed = None,
     device: Device = None,
     storage: Storage = None,
@@ -90,6 +93,7 @@ def run(
         "batchnorm": batchnorm,
         "search.sampler": sampler,
         "search.max_flops": max_flops,
+        "search.objectives": objective,
         "seed": seed,
         "device": device,
         "storage": storage,

@@ -16,6 +16,7 @@ from app.dashboard.artifacts import discard_artifacts
 from app.device import device_name, pick_device
 from app.files import write_json
 from app.interrupt import stop_between_steps
+from app.latency import machine
 from app.progress import progress_bar
 from app.report.front import front_table
 from app.report.material import Material
@@ -29,8 +30,9 @@ from app.search.proposals import create_proposals
 from app.search.samplers import check_sampler, create_sampler
 from app.search.storage import check_storage, open_engine, open_storage
 from app.search.study import (
-    DIRECTIONS,
     check_choices,
+    check_machine,
+    directions,
     discard_study,
     open_study,
     own_study,
@@ -74,7 +76,9 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
             discard_study(storage, settings.name)
             files.discard()
         definition = study_definition(settings, data)
-        study = open_study(storage, settings.name, definition)
+        study = open_study(storage, settings.name, definition, settings.search.objectives)
+        if "latency" in settings.search.objectives:
+            check_machine(study, machine(device, settings.latency.threads))
         write_json(files.settings, settings.to_save())
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
@@ -112,6 +116,7 @@ def search(
 
     `worker` is the number of this process among those on the study.
     """
+    aims = directions(settings.search.objectives)
     trials = study.get_trials(deepcopy=False)
     check_choices(trials, bench.space)
     sampler: BaseSampler = RandomSampler(seed=settings.seed)  # of what an unfinished trial lacks
@@ -120,7 +125,7 @@ def search(
         sampler = create_sampler(settings.search, settings.seed, len(trials))
     else:
         seed = settings.seed + worker * SEEDS_APART
-        proposals = create_proposals(settings.search, bench.space, DIRECTIONS, seed, len(trials))
+        proposals = create_proposals(settings.search, bench.space, aims, seed, len(trials))
         batches = Batches(proposals, commit, settings.search.population)
     study = with_sampler(study, storage, sampler)
     assess = Assessment(bench, trials)
@@ -174,7 +179,7 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
     material = Material.gather(settings, files, study, definition, bench.space, hardware)
     write_reports(files, material)
     publish(study, material)
-    out.print(front_table(material.front))
+    out.print(front_table(material.front, settings.search.objectives))
     if material.rows and not material.front:
         cheapest = min(row.flops for row in material.rows) / 1e6
         out.print(
