@@ -56,6 +56,9 @@ def run(
     batchnorm: BatchNorm = None,
     sampler: Annotated[str | None, typer.Option(help="nsga2, nsga3, tpe, gp or random.")] = None,
     max_flops: Annotated[str | None, typer.Option(help="Constraint, such as 80M.")] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="flops, latency, or both: what is minimised.")
+    ] = None,
     seed: Seed = None,
     device: Device = None,
     storage: Storage = None,
@@ -91,6 +94,7 @@ def run(
         "batchnorm": batchnorm,
         "search.sampler": sampler,
         "search.max_flops": max_flops,
+        "search.objectives": objective,
         "seed": seed,
         "device": device,
         "storage": storage,

@@ -28,5 +28,5 @@ KnownStudy = Annotated[str, typer.Option(help="A study that was run, a preset or
 Trials = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
 Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
 Picks = Annotated[
-    list[str] | None, typer.Option(help="knee, best-score or max-flops=300M on the front.")
+    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or max-latency=5 (ms).")
 ]

@@ -20,6 +20,7 @@ from app.device import device_name, pick_device
 from app.files import write_json
 from app.halving import as_halved, halve
 from app.interrupt import stop_between_steps
+from app.latency import machine
 from app.progress import progress_bar
 from app.ranks import this_rank
 from app.report.front import front_table
@@ -35,8 +36,9 @@ from app.search.proposals import create_proposals
 from app.search.samplers import check_sampler, create_sampler
 from app.search.storage import check_storage, open_engine, open_storage
 from app.search.study import (
-    DIRECTIONS,
     check_choices,
+    check_machine,
+    directions,
     discard_study,
     open_study,
     own_study,
@@ -128,7 +130,8 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
 
 def begin(settings: StudySettings, files: Files, storage: BaseStorage, data: ImageData) -> Study:
     """The study, made or checked, and its settings kept. Raises InputError as `open_study`."""
-    study = open_study(storage, settings.name, study_definition(settings, data))
+    definition = study_definition(settings, data)
+    study = open_study(storage, settings.name, definition, settings.search.objectives)
     write_json(files.settings, settings.to_save())
     return study
 
@@ -141,7 +144,13 @@ def search(
     commit: GroupCommit | None,
     worker: Worker,
 ) -> str | None:
-    """Search until there are enough trials; returns why it has ended earlier, if it has."""
+    """Search until there are enough trials; returns why it has ended earlier, if it has.
+
+    Raises InputError if the study's trials are of other choices or another machine's latencies.
+    """
+    aims = directions(settings.search.objectives)
+    if bench.latency is not None:
+        check_machine(study, machine(bench.device, settings.latency.threads))
     trials = study.get_trials(deepcopy=False)
     check_choices(trials, bench.space)
     sampler: BaseSampler = RandomSampler(seed=settings.seed)  # of what an unfinished trial lacks
@@ -150,7 +159,7 @@ def search(
         sampler = create_sampler(settings.search, settings.seed, len(trials))
     else:
         seed = settings.seed + worker.number * SEEDS_APART
-        proposals = create_proposals(settings.search, bench.space, DIRECTIONS, seed, len(trials))
+        proposals = create_proposals(settings.search, bench.space, aims, seed, len(trials))
         batches = Batches(proposals, commit, settings.search.population)
     study = with_sampler(study, storage, sampler)
     assess = Assessment(bench, trials)
@@ -203,7 +212,7 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
     material = Material.gather(settings, files, study, definition, bench.space, hardware)
     write_reports(files, material)
     publish(study, material)
-    out.print(front_table(material.front))
+    out.print(front_table(material.front, settings.search.objectives))
     if material.rows and not material.front:
         cheapest = min(row.flops for row in material.rows) / 1e6
         out.print(

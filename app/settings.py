@@ -86,13 +86,35 @@ class ScoreSettings(_Settings):
     reference: Annotated[int, Field(ge=8, le=MANY)] = 64
 
 
-class SearchSettings(_Settings):
-    """How long and with what Optuna searches. Only `max_flops` defines a study."""
+Objective = Literal["flops", "latency"]
+"""What a network costs: multiply–adds, or milliseconds on this machine."""
 
+
+class LatencySettings(_Settings):
+    """How a network's latency is found, where it is an objective; it then defines the study."""
+
+    source: Literal["table", "measured"] = "table"
+    """The sum of its operations, each measured once, or the whole network, measured for itself."""
+    batch: Annotated[int, Field(ge=1, le=MANY)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+
+
+class SearchSettings(_Settings):
+    """How long and with what Optuna searches. `objectives` and `max_flops` define a study."""
+
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = ("flops",)
+    """What is minimised beside the score, which is maximised."""
     trials: PositiveInt = 200
     sampler: str = "nsga2"
     population: Annotated[int, Field(ge=4, le=MANY)] = 32
     max_flops: Annotated[PositiveFloat | None, BeforeValidator(_count)] = None
+
+    @field_validator("objectives")
+    @classmethod
+    def _objectives_differ(cls, value: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("give each objective once")
+        return value
 
 
 class StudySettings(_Settings):
@@ -111,6 +133,7 @@ class StudySettings(_Settings):
     storage: Annotated[str, BeforeValidator(_no_null), Field(min_length=1)] | None = None
     supernet: SupernetSettings = SupernetSettings()
     score: ScoreSettings = ScoreSettings()
+    latency: LatencySettings = LatencySettings()
     search: SearchSettings = SearchSettings()
 
     @field_validator("name")

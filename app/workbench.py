@@ -20,6 +20,7 @@ from app.data.stream import check_batch_size
 from app.errors import InputError, is_out_of_memory, one_of
 from app.files import DamagedError, check_output, set_aside
 from app.interrupt import stop_between_steps
+from app.latency import LatencyMeter
 from app.progress import console
 from app.ranks import Ranks, this_rank
 from app.scores.composite import Composite
@@ -61,6 +62,11 @@ class Files:
     def picture(self) -> Path:
         """The Pareto front as a picture."""
         return self.folder / "front.png"
+
+    @property
+    def latency(self) -> Path:
+        """How long each operation takes, where latency is an objective."""
+        return self.folder / "latency.json"
 
     @property
     def report(self) -> Path:
@@ -111,7 +117,7 @@ class Files:
 
     def discard(self) -> None:
         """Delete what a run has made; networks that were retrained have cost too much, and stay."""
-        for path in (self.supernet, self.reference, *self.reports):
+        for path in (self.supernet, self.reference, self.latency, *self.reports):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.rank, ignore_errors=True)
 
@@ -130,6 +136,8 @@ class Workbench:
     scorer: Scorer
     reference: Reference
     composite: Composite
+    latency: LatencyMeter | None
+    """Only where latency is an objective."""
 
 
 class ScoringMemoryError(MemoryError):
@@ -198,7 +206,29 @@ def set_up(
         composite = Composite(list(reference.scores.values()))
     except ValueError as error:
         raise InputError(f"{error}; raise score.reference, with --fresh") from None
-    return Workbench(settings, files, device, data, space, training, scorer, reference, composite)
+    latency = latency_meter(settings, files, device, space, list(reference.scores))
+    return Workbench(
+        settings, files, device, data, space, training, scorer, reference, composite, latency
+    )
+
+
+def latency_meter(
+    settings: StudySettings, files: Files, device: torch.device, space: Space, archs: list[str]
+) -> LatencyMeter | None:
+    """What measures the latency of networks, if it is an objective; a table is made of `archs`."""
+    if "latency" not in settings.search.objectives:
+        return None
+    meter = LatencyMeter(space, settings.latency, device, files.latency)
+
+    def load(path: Path) -> bool:
+        meter.table.load(path)
+        return True
+
+    if settings.latency.source == "table":
+        _read(files.latency, load)
+    with stop_between_steps() as check:
+        meter.prepare(archs, check)
+    return meter
 
 
 def _basis(settings: StudySettings, data: ImageData) -> dict[str, Any]:
@@ -257,7 +287,13 @@ def baseline_definition(settings: StudySettings, data: ImageData) -> dict[str, A
 
 def study_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
     """What decides what a trial's values mean: trials under another definition do not compare."""
-    return {**score_definition(settings, data), "search.max_flops": settings.search.max_flops}
+    definition = score_definition(settings, data)
+    definition["search.max_flops"] = settings.search.max_flops
+    if settings.search.objectives != ("flops",):  # studies of before there was a choice lack it
+        definition["search.objectives"] = list(settings.search.objectives)
+    if "latency" in settings.search.objectives:
+        definition |= {f"latency.{key}": value for key, value in settings.latency}
+    return definition
 
 
 def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:

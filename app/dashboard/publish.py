@@ -7,6 +7,7 @@ from app.dashboard.artifacts import Attachments, artifact_store
 from app.drawing import svg
 from app.report.front import Row
 from app.report.material import Material
+from app.settings import Objective
 
 DRAWING = "architecture.svg"
 MARK = "*This note is written by the search; remove this line to keep your edits.*"
@@ -53,6 +54,17 @@ class Notes:
             save_note_with_version(self.storage, self.study_id, trial_id, number, body)
 
 
+def _costs(material: Material) -> str:
+    latency = material.settings.latency
+    images = "one image" if latency.batch == 1 else f"{latency.batch} images"
+    meaning: dict[Objective, str] = {
+        "flops": "flops (down) are multiply–adds",
+        "latency": f"latency_ms (down) is how long {images} take on the searching machine, "
+        + ("a sum over operations" if latency.source == "table" else "measured"),
+    }
+    return "; ".join(meaning[name] for name in material.settings.search.objectives)
+
+
 def _about_study(material: Material) -> str:
     settings = material.settings
     seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in material.seconds.items())
@@ -65,17 +77,21 @@ def _about_study(material: Material) -> str:
         f"## {settings.name}\n\n"
         f"Space `{settings.space}` on `{settings.dataset}` at {settings.image_size} px, seed "
         f"{settings.seed}. The score (up) is a sum of log-quantiles of expressivity, trainability "
-        f"and uncertainty on a BatchNorm-only supernet; flops (down) are multiply–adds.\n\n"
+        f"and uncertainty on a BatchNorm-only supernet; {_costs(material)}.\n\n"
         f"{len(material.rows)} completed trials, {len(material.front)} on the front. Time: "
         f"{seconds}. Report: `{settings.folder / 'report.html'}`."
         + (f"\n\nTrained from scratch:\n{trained}" if trained else "")
     )
 
 
+def _latency(row: Row) -> str:
+    return "" if row.latency_ms is None else f", {row.latency_ms:.3f} ms"
+
+
 def _about_trial(material: Material, row: Row) -> str:
     lines = [
         f"Score **{row.score:.3f}**, {row.flops / 1e6:.1f} M multiply–adds, "
-        f"{row.params / 1e6:.3f} M parameters.",
+        f"{row.params / 1e6:.3f} M parameters{_latency(row)}.",
     ]
     if row in material.front:
         lines.insert(0, f"On the Pareto front after {len(material.rows)} trials.")

@@ -50,7 +50,8 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
     storage = open_storage(settings.storage_url) if files.folder.exists() else None
     definition = study_definition(settings, data)
     study = find_study(storage, settings.name, definition) if storage else None
-    chosen = choose(space, completed_rows(study) if study else [], selection)
+    rows = completed_rows(study) if study else []
+    chosen = choose(space, rows, selection, settings.search.objectives)
     if len(chosen) != 1:
         raise InputError(
             f"{len(chosen)} networks are given, where export writes one: "

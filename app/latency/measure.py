@@ -4,13 +4,17 @@ Measured in evaluation mode, float32, channels last, without compilation: what P
 is. Compare latencies of one machine and one run only.
 """
 
+import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from statistics import median
 
 import torch
 from torch import nn
+
+from app.device import device_name
 
 WARM_UP = 3
 REPEATS = 15
@@ -26,6 +30,18 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def machine(device: torch.device, cpu_threads: int) -> str:
+    """What latencies were measured on: those of two machines do not compare."""
+    if device.type != "cpu":
+        return device_name(device)
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):  # Linux alone has it
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    return f"{model}, {cpu_threads} thread{'s' if cpu_threads > 1 else ''}"
 
 
 def measure_latency(

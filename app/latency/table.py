@@ -5,7 +5,6 @@ adding and concatenating, is not counted, and neither is that a module's input m
 processor's cache or not; `benchmarks/latency_table.py` tells how well the sum ranks networks.
 """
 
-import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from app.device import device_name
 from app.errors import InputError
-from app.files import write_json
-from app.latency.measure import measure_latency, threads
+from app.files import DamagedError, read_checked, write_checked
+from app.latency.measure import machine, measure_latency
 
 FORMAT = "bnnas latency table 1"
 LEAST_SECONDS = 0.02
@@ -45,26 +43,34 @@ class LatencyTable:
 
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
-        write_json(path, {**self._definition(), "milliseconds": self.milliseconds})
+        write_checked(path, {**self._definition(), "milliseconds": self.milliseconds})
 
     def load(self, path: Path) -> None:
         """Take over a table that was saved on the same kind of device.
 
-        Raises InputError if it is damaged, or of another device, batch or number of threads.
+        Raises DamagedError for a file that is no table as it was written, InputError if it is of
+        another machine, version of PyTorch, batch or number of threads.
         """
+        values = read_checked(path)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
             milliseconds = {str(k): float(v) for k, v in values.pop("milliseconds").items()}
-        except (OSError, ValueError, AttributeError, KeyError, TypeError):
-            raise InputError(f"'{path}' is no latency table: move it away") from None
-        if values != self._definition():
-            raise InputError(f"'{path}' was measured on another device or batch: move it away")
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise DamagedError("it is no latency table") from None
+        for key, value in self._definition().items():
+            if values.get(key) != value:
+                raise InputError(
+                    f"the latencies in '{path}' were measured with {key} = {values.get(key)!r}, "
+                    f"not {value!r}: give --study-name NAME for a study beside this one"
+                )
         self.milliseconds = milliseconds
 
     def _definition(self) -> dict[str, Any]:
-        with threads(self.cpu_threads):
-            name = device_name(self.device)
-        return {"format": FORMAT, "device": name, "batch": self.batch, "torch": torch.__version__}
+        return {
+            "format": FORMAT,
+            "machine": machine(self.device, self.cpu_threads),
+            "batch": self.batch,
+            "torch": torch.__version__,
+        }
 
     def _measure(self, module: nn.Module, shape: tuple[int, ...]) -> float:
         real = deepcopy(module).to_empty(device=self.device)

@@ -4,6 +4,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from app.report.front import Cost
 from app.report.material import Material
 from app.report.statistics import hypervolume, importances, lowest_in_view
 
@@ -13,18 +14,20 @@ LINES = ("#22649f", "#c0392b", "#2c8c4a", "#8e5bb5", "#d08a1d", "#1f9e9e", "#7a8
 
 def charts(material: Material) -> dict[str, go.Figure]:
     """Each chart by its caption; what a study has no data for is left out."""
-    figures = {
-        "Pareto front: score up, multiply–adds down. Point at a network to see it; drag to zoom.": (
-            front_chart(material)
-        ),
+    figures = {}
+    for cost in material.costs:
+        figures[
+            f"Pareto front: score up, {cost.axis} down. Point at a network to see it; drag to zoom."
+        ] = front_chart(material, cost)
+    figures[
         "Hypervolume of the front against trials, as a share of the box around all trials: "
-        "when it stays level, more trials bring little.": hypervolume_chart(material),
-    }
+        "when it stays level, more trials bring little."
+    ] = hypervolume_chart(material)
     if material.losses:
         figures["Loss of the supernet while it trained."] = loss_chart(material)
     if len({row.arch for row in material.rows}) > 1:
         figures[
-            "How much each choice matters: the share of the variance of score and of multiply–adds "
+            "How much each choice matters: the share of the variance of score and of cost "
             "that goes with it alone (η²)."
         ] = importance_chart(material)
     if material.results:
@@ -34,12 +37,17 @@ def charts(material: Material) -> dict[str, go.Figure]:
     return figures
 
 
-def front_chart(material: Material) -> go.Figure:
-    """Every trial, the front, and the constraint."""
-    rows, front = material.rows, material.front
+def front_chart(material: Material, cost: Cost) -> go.Figure:
+    """Every trial, the front, and the constraint.
+
+    A front of more than one cost is no line, as only its best networks at this cost make a step.
+    """
+    rows, front = material.rows, sorted(material.front, key=cost.of)
+    lines = "lines+markers" if len(material.costs) == 1 else "markers"
+    shown = f"{cost.axis}: %{{x:.{cost.digits}f}}"
     figure = go.Figure()
     figure.add_scatter(
-        x=[row.flops / 1e6 for row in rows],
+        x=[cost.of(row) for row in rows],
         y=[row.score for row in rows],
         mode="markers",
         name="trials",
@@ -51,25 +59,25 @@ def front_chart(material: Material) -> go.Figure:
             "colorbar": {"title": "trial", "thickness": 12},
         },
         customdata=[[row.trial, _short(row.arch)] for row in rows],
-        hovertemplate="trial %{customdata[0]}<br>score %{y:.3f}<br>%{x:.1f} M<br>"
+        hovertemplate="trial %{customdata[0]}<br>score %{y:.3f}<br>" + shown + "<br>"
         "%{customdata[1]}<extra></extra>",
     )
     figure.add_scatter(
-        x=[row.flops / 1e6 for row in front],
+        x=[cost.of(row) for row in front],
         y=[row.score for row in front],
-        mode="lines+markers",
+        mode=lines,
         line={"shape": "hv", "color": RED, "width": 1.5},
         marker={"size": 8, "color": RED},
         name=f"Pareto front ({len(front)})",
         customdata=[[row.trial, _short(row.arch)] for row in front],
-        hovertemplate="trial %{customdata[0]}<br>score %{y:.3f}<br>%{x:.1f} M<br>"
+        hovertemplate="trial %{customdata[0]}<br>score %{y:.3f}<br>" + shown + "<br>"
         "%{customdata[1]}<extra></extra>",
     )
     first = {row.arch: row for row in reversed(rows)}.values()
     trained = [(row, result) for row in first if (result := material.retrained(row))]
     if trained:
         figure.add_scatter(
-            x=[row.flops / 1e6 for row, _ in trained],
+            x=[cost.of(row) for row, _ in trained],
             y=[row.score for row, _ in trained],
             mode="markers+text",
             text=[f"{100 * result.test_accuracy:.1f} %" for _, result in trained],
@@ -78,27 +86,30 @@ def front_chart(material: Material) -> go.Figure:
             name="retrained: test accuracy",
             hoverinfo="skip",
         )
-    if (limit := material.settings.search.max_flops) is not None:
+    limit = material.settings.search.max_flops
+    if limit is not None and cost.attribute == "flops":
         figure.add_vline(limit / 1e6, line={"dash": "dash", "color": GREY})
     low = lowest_in_view([row.score for row in rows])
     top = max((row.score for row in rows), default=0.0)
     bottom = min([max(low, min((r.score for r in rows), default=low)), *(r.score for r in front)])
     margin = 0.06 * (top - bottom or 1)
     figure.update_yaxes(range=[bottom - margin, top + margin], title="score (sum of log-quantiles)")
-    figure.update_xaxes(title="multiply–adds (M)")
+    figure.update_xaxes(title=cost.axis)
     return _styled(figure, 520)
 
 
 def hypervolume_chart(material: Material) -> go.Figure:
-    """A step at each trial that moved the front."""
+    """A step at each trial that moved the front of score and one cost."""
     figure = go.Figure()
-    figure.add_scatter(
-        x=[i + 1 for i in range(len(material.rows))],
-        y=hypervolume(material.rows),
-        mode="lines",
-        line={"shape": "hv", "color": BLUE},
-        hovertemplate="after %{x} trials: %{y:.3f}<extra></extra>",
-    )
+    for cost, colour in zip(material.costs, LINES, strict=False):
+        figure.add_scatter(
+            x=[i + 1 for i in range(len(material.rows))],
+            y=hypervolume(material.rows, cost),
+            mode="lines",
+            line={"shape": "hv", "color": colour},
+            name=f"score and {cost.axis}",
+            hovertemplate="after %{x} trials: %{y:.3f}<extra></extra>",
+        )
     figure.update_xaxes(title="completed trials")
     figure.update_yaxes(title="hypervolume", rangemode="tozero")
     return _styled(figure, 320)
@@ -123,14 +134,15 @@ def importance_chart(material: Material) -> go.Figure:
     """Two bars a choice."""
     archs = {row.arch for row in material.rows}
     choices = {arch: material.space.encode(arch) for arch in archs}
-    found = importances(material.rows, choices)[::-1]
+    found = importances(material.rows, choices, material.costs)[::-1]
     figure = go.Figure()
     names = [one.choice for one in found]
     hover = ["<br>".join(f"{k}: {v:.2f}" for k, v in one.options.items()) for one in found]
-    for title, colour, values in (
-        ("multiply–adds", GREY, [one.flops for one in found]),
-        ("score", BLUE, [one.score for one in found]),
-    ):
+    bars = [
+        (cost.axis, colour, [one.costs[i] for one in found])
+        for i, (cost, colour) in enumerate(zip(material.costs, (GREY, GREEN), strict=False))
+    ]
+    for title, colour, values in (*bars, ("score", BLUE, [one.score for one in found])):
         figure.add_bar(
             x=values,
             y=names,

@@ -21,6 +21,7 @@ OPTIONS = {
     "search.sampler": "sampler",
     "supernet.steps": "train-steps",
     "search.max_flops": "max-flops",
+    "search.objectives": "objective",
 }
 """Fields with an option of their own; the others are given with `--set`."""
 ELSEWHERE = ("runs", "data_dir", "device", "storage")
@@ -56,7 +57,8 @@ def run_command(settings: StudySettings) -> str:
         if field in ELSEWHERE or value == base.get(field) or value is None:
             continue
         if field in OPTIONS:
-            words += [f"--{OPTIONS[field]}", _number(value)]
+            for one in value if isinstance(value, list) else [value]:
+                words += [f"--{OPTIONS[field]}", _number(one)]
         else:
             words += ["--set", f"{field}={_toml(value)}"]
     return shlex.join([*words, *_runs(settings)])

@@ -14,7 +14,7 @@ from app.drawing import svg
 from app.files import write_text
 from app.report.charts import charts
 from app.report.commands import commands
-from app.report.front import Row
+from app.report.front import Row, shown_costs
 from app.report.markdown import PACKAGES
 from app.report.material import Material
 
@@ -128,8 +128,8 @@ def _network(material: Material, row: Row) -> str:
             (name, "–" if (value := getattr(row, name)) is None else f"{value:.2f}")
             for name in ("expressivity", "trainability", "uncertainty")
         ),
-        ("MFLOPs", f"{row.flops / 1e6:.1f}"),
-        ("M params", f"{row.params / 1e6:.3f}"),
+        *((cost.name, cost.show(row)) for cost in shown_costs(material.settings.search.objectives)),
+        ("params (M)", f"{row.params / 1e6:.3f}"),
     ]
     if result := material.retrained(row):
         facts.append(

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.files import write_text
+from app.report.front import shown_costs
 from app.report.material import Material
 
 PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard", "ultralytics-thop")
@@ -14,6 +15,7 @@ PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard", 
 def write_report(path: Path, material: Material) -> None:
     """Write `report.md`."""
     settings, rows, front = material.settings, material.rows, material.front
+    costs = shown_costs(settings.search.objectives)
     lines = [
         f"# Study {settings.name}",
         "",
@@ -21,15 +23,15 @@ def write_report(path: Path, material: Material) -> None:
         f"(sampler {settings.search.sampler}), {len({row.arch for row in rows})} different "
         f"architectures, {len(front)} of them on the front.",
         "",
-        "![Score against FLOPs](front.png)",
+        "![Score against cost](front.png)",
         "",
         "## Pareto front",
         "",
-        "| trial | score | FLOPs (M) | params (M) | architecture |",
-        "|--:|--:|--:|--:|---|",
+        f"| trial | score | {' | '.join(c.name for c in costs)} | params (M) | architecture |",
+        f"|--:|--:|{'--:|' * len(costs)}--:|---|",
         *(
-            f"| {row.trial} | {row.score:.3f} | {row.flops / 1e6:.2f} | {row.params / 1e6:.3f} "
-            f"| `{_cell(row.arch)}` |"
+            f"| {row.trial} | {row.score:.3f} | {' | '.join(cost.show(row) for cost in costs)} "
+            f"| {row.params / 1e6:.3f} | `{_cell(row.arch)}` |"
             for row in front
         ),
         "",

@@ -6,7 +6,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from app.report.front import Row, completed_rows, pareto_front
+from app.report.front import COSTS, Cost, Row, completed_rows, pareto_front
 from app.retrain.result import Result, best_of, read_results
 from app.scores.reference import Reference
 from app.settings import StudySettings
@@ -57,9 +57,14 @@ class Material:
             },
             supernet["losses"],
             rows,
-            pareto_front(rows),
+            pareto_front(rows, settings.search.objectives),
             read_results(files.retrained, definition),
         )
+
+    @property
+    def costs(self) -> list[Cost]:
+        """What is minimised, in the order of the objectives."""
+        return [COSTS[name] for name in self.settings.search.objectives]
 
     def retrained(self, row: Row) -> Result | None:
         """The best training of this row's architecture, if there is one."""

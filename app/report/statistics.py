@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.report.front import Row
+from app.report.front import Cost, Row
 
 
 def lowest_in_view(scores: Sequence[float]) -> float:
@@ -19,10 +19,10 @@ def lowest_in_view(scores: Sequence[float]) -> float:
     return float(low - 3 * (high - low))
 
 
-def hypervolume(rows: Sequence[Row]) -> list[float]:
+def hypervolume(rows: Sequence[Row], cost: Cost) -> list[float]:
     """Of the feasible rows up to each one, as a share of the box that holds the feasible rows.
 
-    The box reaches from the lowest score in view to the highest and from the lowest FLOPs to the
+    The box reaches from the lowest score in view to the highest and from the lowest cost to the
     highest; 1 would be one network that is best in both.
     """
     feasible = [row for row in rows if row.feasible]
@@ -30,36 +30,38 @@ def hypervolume(rows: Sequence[Row]) -> list[float]:
         return [0.0] * len(rows)
     scores = [row.score for row in feasible]
     floor = max(min(scores), lowest_in_view(scores))
-    flops = [row.flops for row in feasible]
-    low, high, top = min(flops), max(flops), max(scores)
+    costs = [cost.of(row) for row in feasible]
+    low, high, top = min(costs), max(costs), max(scores)
     box = (high - low) * (top - floor) or 1.0
     front: list[tuple[float, float]] = []
     volumes, volume = [], 0.0
     for row in rows:
-        point = (float(row.flops), row.score)
-        if row.feasible and not any(f <= point[0] and s >= point[1] for f, s in front):
+        point = (cost.of(row), row.score)
+        if row.feasible and not any(c <= point[0] and s >= point[1] for c, s in front):
             front = sorted(
-                [(f, s) for f, s in front if not (f >= point[0] and s <= point[1])] + [point]
+                [(c, s) for c, s in front if not (c >= point[0] and s <= point[1])] + [point]
             )
-            ends = [f for f, _ in front[1:]] + [high]
+            ends = [c for c, _ in front[1:]] + [high]
             strips = zip(front, ends, strict=True)
-            volume = sum((end - f) * max(0.0, s - floor) for (f, s), end in strips) / box
+            volume = sum((end - c) * max(0.0, s - floor) for (c, s), end in strips) / box
         volumes.append(volume)
     return volumes
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much of the spread of score and of FLOPs goes with one choice, between 0 and 1."""
+    """How much of the spread of score and of costs goes with one choice, between 0 and 1."""
 
     choice: str
     score: float
-    flops: float
+    costs: tuple[float, ...]
     options: dict[str, float]
     """The mean score with each option that was tried."""
 
 
-def importances(rows: Sequence[Row], choices: Mapping[str, Mapping[str, Any]]) -> list[Importance]:
+def importances(
+    rows: Sequence[Row], choices: Mapping[str, Mapping[str, Any]], costs: Sequence[Cost]
+) -> list[Importance]:
     """Of each choice over different architectures, in the order of the space.
 
     `choices` holds the parameters of each architecture. The measure is the correlation ratio η²:
@@ -74,13 +76,15 @@ def importances(rows: Sequence[Row], choices: Mapping[str, Mapping[str, Any]]) -
     found = []
     for choice in choices[unique[0].arch]:
         scores: dict[str, list[float]] = defaultdict(list)
-        flops: dict[str, list[float]] = defaultdict(list)
+        spent: list[dict[str, list[float]]] = [defaultdict(list) for _ in costs]
         for row in unique:
             option = str(choices[row.arch][choice])
             scores[option].append(max(row.score, floor))
-            flops[option].append(row.flops)
+            for cost, values in zip(costs, spent, strict=True):
+                values[option].append(cost.of(row))
         means = {option: fmean(values) for option, values in sorted(scores.items())}
-        found.append(Importance(choice, _ratio(scores.values()), _ratio(flops.values()), means))
+        shares = tuple(_ratio(values.values()) for values in spent)
+        found.append(Importance(choice, _ratio(scores.values()), shares, means))
     return found
 
 

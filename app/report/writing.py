@@ -16,6 +16,7 @@ def write_reports(files: Files, material: Material) -> None:
         files.picture,
         rows,
         front,
+        material.costs,
         settings.search.max_flops,
         f"{settings.name}: {settings.space} on {settings.dataset_name}, {len(rows)} trials",
     )

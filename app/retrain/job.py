@@ -55,7 +55,8 @@ def retrain(
         data, space = open_data(settings, files, device)
         definition = study_definition(settings, data)
         study = find_study(storage, settings.name, definition)
-        chosen = choose(space, completed_rows(study) if study else [], selection)
+        rows = completed_rows(study) if study else []
+        chosen = choose(space, rows, selection, settings.search.objectives)
         maker = CandidateMaker(settings, data, space, recipe)
         candidates = [maker.of_space(one) for one in chosen]
         candidates += [maker.of_baseline(name) for name in dict.fromkeys(baselines)]

@@ -1,7 +1,5 @@
 """The reference sample: random architectures, scored once and stored with the supernet."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from random import Random
 from typing import Any
 
 from app.errors import InputError
-from app.files import DamagedError, write_json
+from app.files import DamagedError, read_checked, write_checked
 from app.limit import Limit
 from app.progress import progress_bar
 from app.scores import MEASURES
@@ -31,30 +29,19 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write JSON atomically."""
-        write_json(path, self.__dict__ | {"checksum": self._checksum()})
-
-    def _checksum(self) -> str:
-        """SHA-256 of all but the checksum itself."""
-        return hashlib.sha256(json.dumps(self.__dict__, sort_keys=True).encode()).hexdigest()
+        write_checked(path, dict(self.__dict__))
 
     @staticmethod
     def load(path: Path) -> "Reference":
-        """Read what `save` wrote. Raises DamagedError for anything else.
-
-        A file of a version that wrote no checksum is read without.
-        """
+        """Read what `save` wrote. Raises DamagedError for anything else."""
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            checksum = fields.pop("checksum", None)
-            reference = Reference(**fields)
+            reference = Reference(**read_checked(path))
             if not isinstance(reference.definition, dict) or not all(
                 scores.keys() >= set(MEASURES) for scores in reference.scores.values()
             ):
                 raise ValueError("keys are missing")
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError):
             raise DamagedError("it is no reference sample") from None
-        if checksum not in (None, reference._checksum()):
-            raise DamagedError("its checksum does not match")
         return reference
 
 

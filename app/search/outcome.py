@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from app.errors import is_out_of_memory
 from app.scores import SCORES
 from app.scores.scorer import NoScoreError, Scores
+from app.search.study import METRICS
 from app.workbench import Workbench
 from spaces import InfeasibleError
 
@@ -31,7 +32,7 @@ class Assessment:
     """Turns choices into an outcome.
 
     An architecture that was scored before, in a trial or in the reference sample, is not scored
-    again.
+    again, and none is timed again.
     """
 
     def __init__(self, bench: Workbench, trials: Iterable[FrozenTrial]) -> None:
@@ -40,7 +41,11 @@ class Assessment:
         self.scorer = bench.scorer
         self.composite = bench.composite
         self.max_flops = bench.settings.search.max_flops
-        self.known = bench.reference.scores | known_scores(trials)
+        self.objectives = bench.settings.search.objectives
+        self.latency = bench.latency
+        self.latencies: dict[str, float] = {}
+        self.known = dict(bench.reference.scores)
+        self.learn(trials)
         self.full = 0
         """Trials in a row that the memory was too small for."""
 
@@ -70,7 +75,7 @@ class Assessment:
             self.full = 0
         scores = self.known[arch]
         cost = self.space.cost(arch)
-        user_attrs = {
+        user_attrs: dict[str, Any] = {
             "arch": arch,
             **self.composite.parts(scores),
             **scores,
@@ -81,14 +86,23 @@ class Assessment:
         # the older of Optuna's two forms: samplers read both, optuna-dashboard only this one
         limit = self.max_flops
         system_attrs = {} if limit is None else {"constraints": [cost.macs - limit]}
-        values = [self.composite(scores), float(cost.macs)]
+        if self.latency is not None:
+            if arch not in self.latencies:
+                self.latencies[arch] = self.latency(arch)
+            user_attrs["latency_ms"] = self.latencies[arch]
+        costs = (float(user_attrs[METRICS[name]]) for name in self.objectives)
+        values = [self.composite(scores), *costs]
         if not all(map(math.isfinite, values)):
             return _failed(arch, f"the values are {values}")
         return Outcome(TrialState.COMPLETE, values, user_attrs, system_attrs)
 
     def learn(self, trials: Iterable[FrozenTrial]) -> None:
-        """Take in the scores of trials that another process has added."""
+        """Take in the scores and latencies of trials that another process or run has added."""
+        trials = list(trials)
         self.known.update(known_scores(trials))
+        for trial in trials:
+            if "arch" in trial.user_attrs and "latency_ms" in trial.user_attrs:
+                self.latencies[trial.user_attrs["arch"]] = trial.user_attrs["latency_ms"]
 
 
 def _failed(arch: str, reason: str) -> Outcome:

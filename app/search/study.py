@@ -11,32 +11,70 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from app.errors import InputError
+from app.settings import Objective
 from spaces import Space
 
-DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
-METRICS = ["score", "flops"]
+METRICS = {"flops": "flops", "latency": "latency_ms"}
+"""What Optuna shows the objectives as, which is also the attribute of a trial."""
 DEFINITION = "definition"
+MACHINE = "latency machine"
+DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+"""Of score and one cost."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def open_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> Study:
+def directions(objectives: Sequence[Objective]) -> list[StudyDirection]:
+    """The score up, all others down."""
+    return [StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in objectives)]
+
+
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    definition: dict[str, Any],
+    objectives: Sequence[Objective] = ("flops",),
+) -> Study:
     """The study `name`: made if new, else checked against `definition`.
 
     Raises InputError if the stored study is another program's or defined otherwise.
     """
-    study = optuna.create_study(
-        storage=storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
-    )
+    study = _create(storage, name, objectives)
     _check_own(study)
     if not study.get_trials(deepcopy=False):  # it may still be defined anew
+        if study.directions != directions(objectives):
+            optuna.delete_study(study_name=name, storage=storage)
+            study = _create(storage, name, objectives)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(METRICS)
+            study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
         study.set_user_attr(DEFINITION, definition)
     else:
         check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
     return study
+
+
+def check_machine(study: Study, machine: str) -> None:
+    """Keep what latencies are measured on; networks may be retrained and exported elsewhere.
+
+    Raises InputError if those of the study's trials were measured on another machine.
+    """
+    if not study.get_trials(deepcopy=False):
+        study.set_user_attr(MACHINE, machine)
+    elif (stored := study.user_attrs.get(MACHINE)) != machine:
+        raise InputError(
+            f"the latencies of study '{study.study_name}' were measured on '{stored}', this is "
+            f"'{machine}': go on there, or give --study-name NAME for a study beside it"
+        )
+
+
+def _create(storage: BaseStorage, name: str, objectives: Sequence[Objective]) -> Study:
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        directions=directions(objectives),
+        load_if_exists=True,
+    )
 
 
 def find_study(storage: BaseStorage, name: str, definition: dict[str, Any]) -> Study | None:
@@ -107,7 +145,8 @@ def _check_own(study: Study) -> None:
     """One without a definition is ours, just made, if it is empty and looks as ours do."""
     if DEFINITION in study.user_attrs:
         return
-    if study.directions != DIRECTIONS or study.get_trials(deepcopy=False):
+    ours = directions(("flops",)), directions(("flops", "latency"))
+    if study.directions not in ours or study.get_trials(deepcopy=False):
         raise InputError(
             f"the database holds a study '{study.study_name}' of another program; "
             "give --study-name NAME"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from app.errors import InputError
+from app.files import DamagedError
 from app.latency import LatencyTable, measure_latency, threads
 from app.latency.table import operations
 
@@ -73,8 +74,10 @@ def test_a_table_is_read_back_for_the_same_terms_only(tmp_path: Path) -> None:
     same, other = LatencyTable(CPU), LatencyTable(CPU, batch=8)
     same.load(tmp_path / "latency.json")
     assert same.milliseconds == table.milliseconds
-    with pytest.raises(InputError, match="another device or batch"):
+    with pytest.raises(InputError, match="measured with batch = 1, not 8"):
         other.load(tmp_path / "latency.json")
-    (tmp_path / "latency.json").write_text("{")
-    with pytest.raises(InputError, match="no latency table"):
-        same.load(tmp_path / "latency.json")
+    text = (tmp_path / "latency.json").read_text()
+    for damaged in ("{", "[]", "{}", text.replace("1", "2", 1)):
+        (tmp_path / "latency.json").write_text(damaged)
+        with pytest.raises(DamagedError):
+            same.load(tmp_path / "latency.json")

@@ -2,8 +2,10 @@
 
 import pytest
 
-from app.report.front import Row
+from app.report.front import COSTS, Row
 from app.report.statistics import hypervolume, importances, lowest_in_view
+
+FLOPS = COSTS["flops"]
 
 
 def row(trial: int, score: float, flops: int, feasible: bool = True, arch: str = "") -> Row:
@@ -19,13 +21,15 @@ def test_hypervolume_by_hand() -> None:
         row(4, 4, 8),  # and 2 × 2 on top
         row(5, 1, 0),  # and 4 × 1 to the left
     ]
-    assert hypervolume(rows) == pytest.approx([0, 12 / 40, 12 / 40, 12 / 40, 16 / 40, 20 / 40])
+    assert hypervolume(rows, FLOPS) == pytest.approx(
+        [0, 12 / 40, 12 / 40, 12 / 40, 16 / 40, 20 / 40]
+    )
 
 
 def test_hypervolume_of_little() -> None:
-    assert hypervolume([]) == []
-    assert hypervolume([row(0, 1, 5)]) == [0]
-    assert hypervolume([row(0, 1, 5, feasible=False)]) == [0]
+    assert hypervolume([], FLOPS) == []
+    assert hypervolume([row(0, 1, 5)], FLOPS) == [0]
+    assert hypervolume([row(0, 1, 5, feasible=False)], FLOPS) == [0]
 
 
 def test_the_fence_is_tukeys() -> None:
@@ -41,9 +45,9 @@ def test_importance_is_the_share_of_variance_between_options() -> None:
         row(4, 3, 40, arch="bb"),  # seen before: counted once
     ]
     choices = {arch: {"first": arch[0], "second": arch[1]} for arch in ("aa", "ab", "ba", "bb")}
-    first, second = importances(rows, choices)
+    first, second = importances(rows, choices, [FLOPS])
     assert (first.choice, second.choice) == ("first", "second")
     assert (first.score, second.score) == pytest.approx((1, 0))
-    assert (first.flops, second.flops) == pytest.approx((400 / 500, 100 / 500))
+    assert (first.costs[0], second.costs[0]) == pytest.approx((400 / 500, 100 / 500))
     assert first.options == {"a": 1, "b": 3}
-    assert importances(rows[:1], choices) == []
+    assert importances(rows[:1], choices, [FLOPS]) == []

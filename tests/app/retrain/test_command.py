@@ -87,7 +87,7 @@ def history(path: Path) -> str:
         ([], "say which networks"),
         (["--trial=99"], "no such completed trial"),
         (["--arch=conv9"], "--arch: 'conv9'"),
-        (["--pick=best"], "give knee, best-score, or max-flops=300M"),
+        (["--pick=best"], "give knee, best-score, max-flops=300M"),
         (["--baseline=resnet19"], "unknown baseline"),
         (["--trial=0", "--epochs=0"], "--epochs 0: input should be greater than 0"),
         (["--trial=0", "--lr=-1"], "--lr -1.0"),
