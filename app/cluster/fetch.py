@@ -28,11 +28,7 @@ def fetch(place: str | None, files: Files, shared: Shared) -> None:
     those of the study, or cannot be had.
     """
     wanted: list[tuple[str, Path, Callable[[Path], str]]] = [
-        (
-            shared.supernet,
-            files.supernet,
-            lambda path: supernet_hash(load_checkpoint(path)["supernet"]),
-        ),
+        (shared.supernet, files.supernet, _hash_of_supernet),
         (shared.reference, files.reference, _hash_of_reference),
     ]
     for expected, path, hash_of in wanted:

@@ -1,5 +1,6 @@
 """Which weights an architecture is exported with: its own, or what the supernet has for it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -76,7 +77,9 @@ def _from_supernet(
     step = max(1, len(pixels) // CALIBRATION)  # a folder's pictures are sorted by class
     spread = pixels[::step]
     order = torch.randperm(len(spread), generator=torch.Generator().manual_seed(settings.seed))
-    batches = (data.normalise(spread[chunk]) for chunk in torch.split(order, BATCH))
+    # equal batches, as each weighs alike: the rest of a division may be a single image
+    chunks = torch.tensor_split(order, math.ceil(len(order) / BATCH))
+    batches = (data.normalise(spread[chunk]) for chunk in chunks)
     set_statistics(network, batches)
     return network.eval(), state["step"]
 

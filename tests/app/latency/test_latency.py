@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from app.errors import InputError
 from app.files import DamagedError
 from app.latency import LatencyTable, measure_latency, threads
+from app.latency.measure import REPEATS, WARM_UP
 from app.latency.table import operations
 
 CPU = torch.device("cpu")
@@ -24,9 +25,19 @@ def network(width: int) -> nn.Module:
     )
 
 
-def test_a_hundredfold_network_takes_longer() -> None:
-    small, large = (measure_latency(network(w), (1, 3, 32, 32), CPU) for w in (4, 128))
-    assert 0 < small < large
+def test_a_network_is_warmed_up_and_run_in_evaluation_mode_without_gradients() -> None:
+    seen: list[tuple[bool, bool, tuple[int, ...]]] = []
+
+    class Look(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append((self.training, torch.is_inference_mode_enabled(), tuple(images.shape)))
+            return images
+
+    assert measure_latency(Look(), (2, 3, 8, 8), CPU, least_seconds=0) > 0
+    assert seen == [(False, True, (2, 3, 8, 8))] * (WARM_UP + REPEATS)
+    seen.clear()
+    measure_latency(Look(), (2, 3, 8, 8), CPU, least_seconds=0.01)  # a short one runs more often
+    assert len(seen) > WARM_UP + REPEATS
 
 
 def test_threads_are_fixed_and_given_back() -> None:
