@@ -26,7 +26,7 @@ def publish(study: Study, material: Material) -> None:
     ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     first = {row.arch: row for row in reversed(material.rows)}
     retrained = [row for row in first.values() if material.retrained(row)]
-    for row in dict.fromkeys([*material.front[-MOST_PUBLISHED:], *retrained]):
+    for row in dict.fromkeys([*material.best(MOST_PUBLISHED), *retrained]):
         trial_id = ids[row.trial]
         notes.write(trial_id, _about_trial(material, row))
         if not attachments.has(trial_id, DRAWING):

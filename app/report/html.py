@@ -114,7 +114,7 @@ def _retrained(material: Material) -> list[str]:
 
 
 def _front(material: Material) -> list[str]:
-    shown = material.front[-MOST_DRAWN:][::-1]
+    shown = material.best(MOST_DRAWN)
     parts = [_network(material, row) for row in shown]
     if len(shown) < len(material.front):
         parts.append(f"<p>The {len(shown)} best are shown; front.csv has all.</p>")

@@ -66,6 +66,10 @@ class Material:
         """What is minimised, in the order of the objectives."""
         return [COSTS[name] for name in self.settings.search.objectives]
 
+    def best(self, count: int) -> list[Row]:
+        """The `count` networks of the front with the highest scores, the best first."""
+        return sorted(self.front, key=lambda row: -row.score)[:count]
+
     def retrained(self, row: Row) -> Result | None:
         """The best training of this row's architecture, if there is one."""
         return best_of(self.results, row.arch)
