@@ -168,7 +168,7 @@ def open_data(
     check_parts(settings.supernet, this_rank())
     Anchors.draw(data, settings.score.images, settings.seed, device)
     space = create_space(settings, data, settings.space_options)
-    sample_reference(settings, space)
+    sample_architectures(space, 1, settings.seed, settings.search.max_flops)
     return data, space
 
 
@@ -178,12 +178,6 @@ def create_space(settings: StudySettings, data: ImageData, options: dict[str, An
         return spaces.create(settings.space, len(data.classes), data.image_size, options)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from None
-
-
-def sample_reference(settings: StudySettings, space: Space) -> list[str]:
-    """The architectures of the reference sample. Raises InputError if --max-flops allows none."""
-    search, score = settings.search, settings.score
-    return sample_architectures(space, score.reference, settings.seed, search.max_flops)
 
 
 def set_up(
@@ -375,7 +369,8 @@ def _scored_reference(
     settings: StudySettings, files: Files, data: ImageData, space: Space, scorer: Scorer
 ) -> Reference:
     definition = reference_definition(settings, data)
-    archs = sample_reference(settings, space)
+    search, count = settings.search, settings.score.reference
+    archs = sample_architectures(space, count, settings.seed, search.max_flops)
     reference = _read(files.reference, Reference.load) or Reference(definition, {})
     check_definition(reference.definition, definition, f"the sample '{files.reference}'")
     with stop_between_steps() as check:

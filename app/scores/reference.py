@@ -16,6 +16,8 @@ from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
 SECONDS_BETWEEN_WRITES = 5.0
+DRAWS = 50
+"""Without any network within the limit, after which there is none."""
 
 
 @dataclass
@@ -56,7 +58,9 @@ def sample_architectures(
     rng = Random(f"reference {seed}")
     limit = Limit(space, max_flops)
     found: dict[str, None] = {}
-    for _ in range(100 * count):
+    for draw in range(100 * count):
+        if not found and draw == DRAWS:
+            break
         params = space.encode(space.sample(rng))
         _, arch = limit.within(tuple(params[name] for name in space.choices), rng)
         if arch is not None:
