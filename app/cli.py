@@ -371,6 +371,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_database_error(error):
             raise
         return _fail(f"the database failed: {str(error.__cause__ or error).splitlines()[0]}", 1)
+    if status == 0 and ranks.first:
+        ranks.dismiss()  # of `--help`, say; those that have trained along have gone
     if status == 130 and ranks.first:
         _say("Interrupted; the same command goes on from here.")
     return status

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -42,6 +43,7 @@ from app.search.study import (
     discard_study,
     open_study,
     own_study,
+    set_machine,
     with_sampler,
 )
 from app.search.tables import UnknownTablesError, read_tables
@@ -90,12 +92,13 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
         locks = study_locks(engine, files.folder, settings.name)
         if fresh:  # not before the input is known to be good
             check_idle(locks)
+            engine.dispose()  # a server would close a connection that waits for the training
             own_study(storage, settings.name)  # refuses another program's, its files as well
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
             files.discard()
         settings = as_halved(settings, own_study(storage, settings.name))
-        study = begin(settings, files, storage, data)
+        study = begin(settings, files, storage, data, device)
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
             f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
@@ -109,7 +112,7 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
                 bench = set_up(settings, files, device, data, space)
             except ScoringMemoryError as error:
                 settings = halve(settings, files, study, error)
-                study = begin(settings, files, storage, data)
+                study = begin(settings, files, storage, data, device)
         share(study, bench)
         worker = working_on.enter_context(at_work(locks))
         commit = group_commit(engine, study)
@@ -128,10 +131,18 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
     return 0
 
 
-def begin(settings: StudySettings, files: Files, storage: BaseStorage, data: ImageData) -> Study:
+def begin(
+    settings: StudySettings,
+    files: Files,
+    storage: BaseStorage,
+    data: ImageData,
+    device: torch.device,
+) -> Study:
     """The study, made or checked, and its settings kept. Raises InputError as `open_study`."""
     definition = study_definition(settings, data)
     study = open_study(storage, settings.name, definition, settings.search.objectives)
+    if "latency" in settings.search.objectives:
+        set_machine(study, machine(device, settings.latency.threads))
     write_json(files.settings, settings.to_save())
     return study
 

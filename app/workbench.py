@@ -269,6 +269,10 @@ def reference_definition(settings: StudySettings, data: ImageData) -> dict[str, 
     return {**score_definition(settings, data), **limited}
 
 
+def _without_limit(definition: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in definition.items() if key != "search.max_flops"}
+
+
 def baseline_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
     """What decides which baselines an architecture gets: they do not look at the supernet."""
     return {
@@ -372,6 +376,10 @@ def _scored_reference(
     search, count = settings.search, settings.score.reference
     archs = sample_architectures(space, count, settings.seed, search.max_flops)
     reference = _read(files.reference, Reference.load) or Reference(definition, {})
+    if reference.definition != definition and (
+        _without_limit(reference.definition) == _without_limit(definition)
+    ):
+        reference = Reference(definition, {})  # trials of another limit are refused before
     check_definition(reference.definition, definition, f"the sample '{files.reference}'")
     with stop_between_steps() as check:
         score_reference(reference, scorer, archs, files.reference, check)

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ HINT = "give --supernet FOLDER or URL where the main command keeps it"
 
 def fetch(place: str | None, files: Files, shared: Shared) -> None:
     """Have the study's supernet and reference sample in `files`, copied from `place` if need be.
+
+    So is a table of latencies, for the same operation to take the same time everywhere.
 
     Files are checked before they take the place of others. Raises InputError if they are not
     those of the study, or cannot be had.
@@ -49,6 +52,8 @@ def fetch(place: str | None, files: Files, shared: Shared) -> None:
         finally:
             arrived.unlink(missing_ok=True)
         console.print(f"Fetched {path} from {_shown(place)}", soft_wrap=True, markup=False)
+    if place is not None and shared.has_latencies and not files.latency.exists():
+        _copy(place, files.latency.name, files.latency)  # it has a checksum of its own, and grows
 
 
 def _hash_of_supernet(path: Path) -> str:
@@ -73,7 +78,7 @@ def _copy(place: str, name: str, target: Path) -> None:
     except urllib.error.HTTPError as error:
         reason = f"the server says {error.code} {error.reason}"
         raise InputError(f"cannot fetch {name} from '{_shown(place)}': {reason}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:  # also of what is no web server
         reason = str(getattr(error, "reason", None) or error)
         raise InputError(f"cannot fetch {name} from '{_shown(place)}': {reason}") from None
 

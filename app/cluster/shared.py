@@ -49,6 +49,13 @@ class Shared:
             reference_hash(bench.reference),
         )
 
+    @property
+    def has_latencies(self) -> bool:
+        """Whether a table of latencies lies beside the supernet."""
+        objectives = self.settings.get("search", {}).get("objectives", ())
+        source = self.settings.get("latency", {}).get("source")
+        return "latency" in objectives and source == "table"
+
     def settings_here(self, own: dict[str, Any]) -> StudySettings:
         """The study's settings with this machine's `own`. Raises InputError if they are unknown."""
         try:

@@ -73,7 +73,7 @@ class LatencyTable:
         }
 
     def _measure(self, module: nn.Module, shape: tuple[int, ...]) -> float:
-        real = deepcopy(module).to_empty(device=self.device)
+        real = deepcopy(module).to_empty(device="cpu")
         for parameter in real.parameters():
             nn.init.normal_(parameter, std=0.1)
         for name, buffer in real.named_buffers():

@@ -66,9 +66,14 @@ class Cost:
     digits: int
     attribute: str
 
+    def exact(self, row: Row) -> float | None:
+        """Multiply–adds or milliseconds; None where the row has none."""
+        value: float | None = getattr(row, self.attribute)
+        return value
+
     def of(self, row: Row) -> float:
         """In the unit; not a number where the row has none."""
-        value: float | None = getattr(row, self.attribute)
+        value = self.exact(row)
         return math.nan if value is None else value / self.unit
 
     def show(self, row: Row) -> str:

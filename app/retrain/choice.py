@@ -91,7 +91,7 @@ def pick_from(front: list[Row], pick: str, objectives: Sequence[Objective] = ("f
     limit = parse_count(value)
     if limit is None:
         raise InputError(f"--pick {pick}: '{value}' is no number such as 300M or 2.5")
-    affordable = [row for row in front if cost.of(row) * cost.unit <= limit]
+    affordable = [row for row in front if (cost.exact(row) or math.inf) <= limit]
     if not affordable:
         least = min(front, key=cost.of)
         if math.isnan(cost.of(least)):

@@ -16,8 +16,8 @@ from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
 SECONDS_BETWEEN_WRITES = 5.0
-DRAWS = 50
-"""Without any network within the limit, after which there is none."""
+DRAWS = 100
+"""In a row without a new network within the limit, after which there is none."""
 
 
 @dataclass
@@ -58,15 +58,19 @@ def sample_architectures(
     rng = Random(f"reference {seed}")
     limit = Limit(space, max_flops)
     found: dict[str, None] = {}
+    last = 0
     for draw in range(100 * count):
-        if not found and draw == DRAWS:
+        if max_flops is not None and draw - last == DRAWS:
             break
+        before = len(found)
         params = space.encode(space.sample(rng))
         _, arch = limit.within(tuple(params[name] for name in space.choices), rng)
         if arch is not None:
             found[arch] = None
         if len(found) == count:
             break
+        if len(found) > before:
+            last = draw
     if not found and max_flops is not None:
         cheapest = min(space.cost(space.sample(rng)).macs for _ in range(100))
         raise InputError(

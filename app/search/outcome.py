@@ -62,17 +62,19 @@ class Assessment:
         except InfeasibleError as reason:
             return Outcome(TrialState.FAIL, user_attrs={"infeasible": str(reason)})
         source = "memoised" if arch in self.known else "measured"
-        if source == "measured":
-            try:
+        try:
+            if source == "measured":
                 self.known[arch] = self.scorer(arch)
-            except NoScoreError as reason:
-                return _failed(arch, str(reason))
-            except (RuntimeError, MemoryError) as error:
-                self.full += 1
-                if not is_out_of_memory(error) or self.full == FULL_IN_A_ROW:
-                    raise
-                return _failed(arch, "the memory is too small for this network")
-            self.full = 0
+                self.full = 0
+            if self.latency is not None and arch not in self.latencies:
+                self.latencies[arch] = self.latency(arch)
+        except NoScoreError as reason:
+            return _failed(arch, str(reason))
+        except (RuntimeError, MemoryError) as error:
+            self.full += 1
+            if not is_out_of_memory(error) or self.full == FULL_IN_A_ROW:
+                raise
+            return _failed(arch, "the memory is too small for this network")
         scores = self.known[arch]
         cost = self.space.cost(arch)
         user_attrs: dict[str, Any] = {
@@ -87,8 +89,6 @@ class Assessment:
         limit = self.max_flops
         system_attrs = {} if limit is None else {"constraints": [cost.macs - limit]}
         if self.latency is not None:
-            if arch not in self.latencies:
-                self.latencies[arch] = self.latency(arch)
             user_attrs["latency_ms"] = self.latencies[arch]
         costs = (float(user_attrs[METRICS[name]]) for name in self.objectives)
         values = [self.composite(scores), *costs]

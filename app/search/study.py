@@ -18,6 +18,8 @@ METRICS = {"flops": "flops", "latency": "latency_ms"}
 """What Optuna shows the objectives as, which is also the attribute of a trial."""
 DEFINITION = "definition"
 MACHINE = "latency machine"
+UNSAID: dict[str, Any] = {"search.objectives": ["flops"]}
+"""What a definition that does not name it has: studies of before there was a choice."""
 DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 """Of score and one cost."""
 
@@ -43,8 +45,11 @@ def open_study(
     _check_own(study)
     if not study.get_trials(deepcopy=False):  # it may still be defined anew
         if study.directions != directions(objectives):
+            kept = study.user_attrs
             optuna.delete_study(study_name=name, storage=storage)
             study = _create(storage, name, objectives)
+            for key, value in kept.items():
+                study.set_user_attr(key, value)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
@@ -54,14 +59,19 @@ def open_study(
     return study
 
 
-def check_machine(study: Study, machine: str) -> None:
-    """Keep what latencies are measured on; networks may be retrained and exported elsewhere.
+def set_machine(study: Study, machine: str) -> None:
+    """Keep what latencies are measured on, where there are none yet.
 
-    Raises InputError if those of the study's trials were measured on another machine.
+    Only a search has to go on there: networks may be retrained and exported elsewhere.
     """
     if not study.get_trials(deepcopy=False):
         study.set_user_attr(MACHINE, machine)
-    elif (stored := study.user_attrs.get(MACHINE)) != machine:
+
+
+def check_machine(study: Study, machine: str) -> None:
+    """Raises InputError if the study's latencies are measured on another machine."""
+    stored = study.user_attrs.get(MACHINE)
+    if stored != machine:
         raise InputError(
             f"the latencies of study '{study.study_name}' were measured on '{stored}', this is "
             f"'{machine}': go on there, or give --study-name NAME for a study beside it"
@@ -127,6 +137,7 @@ def check_definition(
     stored: dict[str, Any], given: dict[str, Any], what: str, ways_out: str = WAYS_OUT
 ) -> None:
     """Raises InputError naming the first difference and the ways out."""
+    stored, given = UNSAID | stored, UNSAID | given
     for key in sorted(stored.keys() | given.keys()):
         if stored.get(key) != given.get(key):
             raise InputError(

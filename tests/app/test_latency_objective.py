@@ -79,9 +79,13 @@ def test_what_does_not_compare_is_refused(
 ) -> None:
     few = ["--trials", "2"]
     assert main([*arguments, *few, "--objective", "latency"]) == 0
-    for other in ([], BOTH, ["--objective", "latency", "--set", "latency.batch=2"]):
+    for other, was in (
+        ([], "latency.batch = 1, not None"),
+        (BOTH, "search.objectives = ['latency'], not ['flops', 'latency']"),
+        (["--objective", "latency", "--set", "latency.batch=2"], "latency.batch = 1, not 2"),
+    ):
         assert main([*arguments, *few, *other]) == 2
-        assert " was made with " in capsys.readouterr().err
+        assert f" was made with {was}" in capsys.readouterr().err
     stored(tmp_path).set_user_attr("latency machine", "a mainframe, 1 thread")
     assert main([*arguments, *few, "--objective", "latency"]) == 2
     assert "measured on 'a mainframe, 1 thread', this is" in capsys.readouterr().err
