@@ -1,6 +1,7 @@
 """What many tests need: a study so small that a whole run takes seconds."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from app.settings import StudySettings
 from tests.toy import Toy
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the figures in the tests are the CPU's
+
+# a shell starts what it runs in the background with Ctrl-C ignored, which tests send themselves
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CPU = torch.device("cpu")
 
