@@ -56,7 +56,7 @@ def measure_latency(
     The network is moved to `device` and put into evaluation mode.
     """
     network = network.to(device).to(memory_format=torch.channels_last).eval()
-    images = torch.randn(input_shape).to(device)
+    images = torch.randn(input_shape, device="cpu").to(device)
     if images.dim() == 4:
         images = images.to(memory_format=torch.channels_last)
     seconds: list[float] = []

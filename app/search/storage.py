@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, create_engine, event, or_, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from app.errors import InputError
 from app.search.backup import backups
@@ -66,8 +66,7 @@ def open_storage(url: str, kind: type[Storage] = Storage) -> BaseStorage:
         options = {"connect_args": arguments(parsed), "pool_pre_ping": server}
         storage = kind(url, engine_kwargs=options)
     except SQLAlchemyError as error:
-        reason = hide_passwords(_first(error), parsed)
-        raise InputError(f"cannot open the database {shown_storage(parsed)}: {reason}") from None
+        raise _unreachable(parsed, error) from None
     except RuntimeError:
         raise InputError(
             f"the database {shown_storage(parsed)} was made by another version of Optuna; install "
@@ -86,7 +85,7 @@ def check_storage(url: str) -> URL:
     """The URL of a database, taken apart, before anything is written there.
 
     Raises InputError for one that is none, for trials in memory, for a driver that is not
-    installed and for an SQLite file that cannot be one of ours.
+    installed, a server that lets nobody in, and an SQLite file that cannot be one of ours.
     """
     try:
         parsed = make_url(url)
@@ -100,6 +99,12 @@ def check_storage(url: str) -> URL:
             "the storage is no database URL such as sqlite:///runs/studies.db"
         ) from None
     if not is_sqlite(parsed):
+        try:
+            create_engine(
+                parsed, connect_args=arguments(parsed), poolclass=NullPool
+            ).connect().close()
+        except SQLAlchemyError as error:
+            raise _unreachable(parsed, error) from None
         return parsed
     if parsed.database in (None, "", ":memory:"):
         raise InputError("the storage must be a file or a server: trials in memory would be lost")
@@ -186,6 +191,11 @@ def _driver(url: URL) -> str:
         "mysql+pymysql": "pip install pymysql",
         "mariadb+pymysql": "pip install pymysql",
     }.get(url.drivername, "give postgresql+psycopg://… or mysql+pymysql://…")
+
+
+def _unreachable(url: URL, error: SQLAlchemyError) -> InputError:
+    reason = hide_passwords(_first(error), url)
+    return InputError(f"cannot open the database {shown_storage(url)}: {reason}")
 
 
 def _first(error: SQLAlchemyError) -> str:
