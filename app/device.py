@@ -55,5 +55,9 @@ def device_name(device: torch.device) -> str:
     """What to call the device in a report."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
+    return with_threads(device.type, torch.get_num_threads())
+
+
+def with_threads(processor: str, count: int) -> str:
+    """A processor, and how many threads compute on it."""
+    return f"{processor}, {count} thread{'s' if count > 1 else ''}"

@@ -4,6 +4,8 @@ import re
 
 from sqlalchemy.engine import URL, make_url
 
+from app.search.connect import is_sqlite
+
 HIDDEN = "***"
 """What stands for a password, as in SQLAlchemy."""
 
@@ -17,7 +19,7 @@ def shown_storage(url: str | URL) -> str:
     `url` is one that `make_url` can read.
     """
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
+    if is_sqlite(parsed) and parsed.database:
         return parsed.database
     return without_passwords(url)
 

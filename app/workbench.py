@@ -213,13 +213,8 @@ def latency_meter(
     if "latency" not in settings.search.objectives:
         return None
     meter = LatencyMeter(space, settings.latency, device, files.latency)
-
-    def load(path: Path) -> bool:
-        meter.table.load(path)
-        return True
-
     if settings.latency.source == "table":
-        _read(files.latency, load)
+        _read(files.latency, meter.table.load)
     with stop_between_steps() as check:
         meter.prepare(archs, check)
     return meter
@@ -373,14 +368,16 @@ def _scored_reference(
     settings: StudySettings, files: Files, data: ImageData, space: Space, scorer: Scorer
 ) -> Reference:
     definition = reference_definition(settings, data)
-    search, count = settings.search, settings.score.reference
-    archs = sample_architectures(space, count, settings.seed, search.max_flops)
     reference = _read(files.reference, Reference.load) or Reference(definition, {})
     if reference.definition != definition and (
         _without_limit(reference.definition) == _without_limit(definition)
     ):
         reference = Reference(definition, {})  # trials of another limit are refused before
     check_definition(reference.definition, definition, f"the sample '{files.reference}'")
+    search, count = settings.search, settings.score.reference
+    if len(reference.scores) == count:  # costs are counted for nothing else
+        return reference
+    archs = sample_architectures(space, count, settings.seed, search.max_flops)
     with stop_between_steps() as check:
         score_reference(reference, scorer, archs, files.reference, check)
     return reference

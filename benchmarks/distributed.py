@@ -30,17 +30,15 @@ import torch
 import torch.distributed as dist
 import typer
 from results import write_results
+from supernets import supernet_training
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
-import spaces
 from app.cli import run_command
-from app.data import load
 from app.ranks import Ranks, this_rank
 from app.settings import load_settings
 from app.supernet.exchange import Exchange, connected
 from app.supernet.training import SupernetTraining
-from spaces import Placement
 
 app = typer.Typer(add_completion=False)
 
@@ -57,16 +55,7 @@ def make(study: str, batch_size: int, sync: bool, ranks: Ranks) -> SupernetTrain
     """The supernet of a study, to be trained by `ranks`."""
     fields = {"supernet.batch_size": batch_size, "supernet.sync_batchnorm": sync}
     settings = load_settings(study, fields)
-    data = load(
-        settings.dataset,
-        image_size=settings.image_size,
-        data_dir=settings.data_dir,
-        device=CPU,
-        cache_dir=Path("runs"),
-    )
-    options = settings.supernet_space_options
-    space = spaces.create(settings.space, len(data.classes), data.image_size, options)
-    return SupernetTraining(space, Placement.UNBIASED, data, settings.supernet, 0, CPU, ranks)
+    return supernet_training(settings, CPU, ranks)
 
 
 def seconds_a_step(training: SupernetTraining, archs: list[str]) -> float:

@@ -26,15 +26,13 @@ from typing import Annotated, Any
 import torch
 import typer
 from results import write_results
+from supernets import supernet_training
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import spaces
 from app.cli import run_command
-from app.data import load
 from app.device import device_name, pick_device
 from app.settings import load_settings
-from app.supernet.training import SupernetTraining
 from spaces import Placement, Supernet
 
 app = typer.Typer(add_completion=False)
@@ -107,17 +105,8 @@ def main(
     """Measure and print milliseconds a step and ratios."""
     settings = load_settings(study, {"supernet.batch_size": batch_size})
     place = pick_device(device)
-    data = load(
-        settings.dataset,
-        image_size=settings.image_size,
-        data_dir=settings.data_dir,
-        device=place,
-        cache_dir=Path("runs"),
-        seed=0,
-    )
-    options = settings.supernet_space_options
-    space = spaces.create(settings.space, len(data.classes), data.image_size, options)
-    training = SupernetTraining(space, Placement.UNBIASED, data, settings.supernet, 0, place)
+    training = supernet_training(settings, place)
+    space, options = training.space, settings.supernet_space_options
     images, labels = training.batches.next_batch()
     images = images.contiguous(memory_format=torch.channels_last)
 

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from torch import nn
 
-from app.device import device_name
+from app.device import device_name, with_threads
 
 WARM_UP = 3
 REPEATS = 15
@@ -41,7 +41,7 @@ def machine(device: torch.device, cpu_threads: int) -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         model = names[0] if names else model
-    return f"{model}, {cpu_threads} thread{'s' if cpu_threads > 1 else ''}"
+    return with_threads(model, cpu_threads)
 
 
 def measure_latency(

@@ -60,17 +60,13 @@ def sample_architectures(
     found: dict[str, None] = {}
     last = 0
     for draw in range(100 * count):
-        if max_flops is not None and draw - last == DRAWS:
-            break
-        before = len(found)
         params = space.encode(space.sample(rng))
         _, arch = limit.within(tuple(params[name] for name in space.choices), rng)
-        if arch is not None:
+        if arch is not None and arch not in found:
             found[arch] = None
-        if len(found) == count:
-            break
-        if len(found) > before:
             last = draw
+        if len(found) == count or (max_flops is not None and draw - last == DRAWS - 1):
+            break
     if not found and max_flops is not None:
         cheapest = min(space.cost(space.sample(rng)).macs for _ in range(100))
         raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from app.files import remove_leftovers
+from app.search.connect import is_sqlite
 
 KEPT = 3
 LARGEST = 512 << 20
@@ -27,7 +28,7 @@ def back_up(storage_url: str) -> None:
     and for large ones. Raises OSError or sqlite3.Error, after which the older copies are there.
     """
     url = make_url(storage_url)
-    if url.get_backend_name() != "sqlite" or not url.database:
+    if not is_sqlite(url) or not url.database:
         return
     database = Path(url.database)
     if not database.exists() or database.stat().st_size > LARGEST:

@@ -20,8 +20,6 @@ DEFINITION = "definition"
 MACHINE = "latency machine"
 UNSAID: dict[str, Any] = {"search.objectives": ["flops"]}
 """What a definition that does not name it has: studies of before there was a choice."""
-DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
-"""Of score and one cost."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -29,6 +27,10 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def directions(objectives: Sequence[Objective]) -> list[StudyDirection]:
     """The score up, all others down."""
     return [StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in objectives)]
+
+
+DIRECTIONS = directions(("flops",))
+"""Of score and one cost."""
 
 
 def open_study(

@@ -1,0 +1,31 @@
+"""A supernet to be measured, on the data of its study."""
+
+from pathlib import Path
+
+import results  # noqa: F401  (makes the program's packages importable)
+import torch
+
+import spaces
+from app.data import load
+from app.ranks import Ranks
+from app.settings import StudySettings
+from app.supernet.training import SupernetTraining
+from spaces import Placement
+
+
+def supernet_training(
+    settings: StudySettings, device: torch.device, ranks: Ranks | None = None
+) -> SupernetTraining:
+    """The unbiased supernet of a study, seed 0, to be trained by `ranks`: one, unless given."""
+    data = load(
+        settings.dataset,
+        image_size=settings.image_size,
+        data_dir=settings.data_dir,
+        device=device,
+        cache_dir=Path("runs"),
+        seed=0,
+    )
+    options = settings.supernet_space_options
+    space = spaces.create(settings.space, len(data.classes), data.image_size, options)
+    supernet = settings.supernet
+    return SupernetTraining(space, Placement.UNBIASED, data, supernet, 0, device, ranks or Ranks())
