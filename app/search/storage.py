@@ -103,7 +103,7 @@ def check_storage(url: str) -> URL:
             create_engine(
                 parsed, connect_args=arguments(parsed), poolclass=NullPool
             ).connect().close()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, ValueError, TypeError) as error:  # a host that is no name, say
             raise _unreachable(parsed, error) from None
         return parsed
     if parsed.database in (None, "", ":memory:"):
@@ -193,11 +193,11 @@ def _driver(url: URL) -> str:
     }.get(url.drivername, "give postgresql+psycopg://… or mysql+pymysql://…")
 
 
-def _unreachable(url: URL, error: SQLAlchemyError) -> InputError:
+def _unreachable(url: URL, error: Exception) -> InputError:
     reason = hide_passwords(_first(error), url)
     return InputError(f"cannot open the database {shown_storage(url)}: {reason}")
 
 
-def _first(error: SQLAlchemyError) -> str:
+def _first(error: Exception) -> str:
     """The driver's own words, without SQLAlchemy's statement and link below them."""
     return str(getattr(error, "orig", None) or error).splitlines()[0]
