@@ -38,7 +38,7 @@ app = typer.Typer(
     help="Search for small, accurate networks: BatchNorm-only supernets (BNNAS++) and Optuna.",
 )
 
-LONGEST = 800
+MAX_MESSAGE_CHARACTERS = 800
 """Characters of an error message: somebody may give a whole file for a name."""
 
 
@@ -393,8 +393,8 @@ def _is_database_error(error: Exception) -> bool:
 
 def _fail(message: str, status: int) -> int:
     line = " ".join(message.split())
-    if len(line) > LONGEST:
-        line = f"{line[: LONGEST - 200]} … {line[-200:]}"
+    if len(line) > MAX_MESSAGE_CHARACTERS:
+        line = f"{line[: MAX_MESSAGE_CHARACTERS - 200]} … {line[-200:]}"
     if status == 2 and not (ranks := this_rank()).first:
         ranks.report_failure(line)  # rank 0 says it
     else:

@@ -6,10 +6,10 @@ too: what was halved is kept with the study, and later runs of it take the half 
 
 from optuna.study import Study
 
-from app.progress import console
-from app.scores.observation import FEWEST_IMAGES
+from app.console import console
+from app.scores.trace import MIN_IMAGES
 from app.settings import StudySettings
-from app.workbench import Files, ScoringMemoryError
+from app.workbench import ScoringMemoryError, StudyPaths
 
 HALVED = "score.images halved from"
 """An attribute of the study."""
@@ -30,12 +30,12 @@ def as_halved(settings: StudySettings, study: Study | None) -> StudySettings:
 
 
 def halve(
-    settings: StudySettings, files: Files, study: Study, error: ScoringMemoryError
+    settings: StudySettings, paths: StudyPaths, study: Study, error: ScoringMemoryError
 ) -> StudySettings:
     """The settings with half the images, for good; `error` again if that cannot be."""
     images = settings.score.images
-    if study.get_trials(deepcopy=False) or HALVED in study.user_attrs or images < 2 * FEWEST_IMAGES:
+    if study.get_trials(deepcopy=False) or HALVED in study.user_attrs or images < 2 * MIN_IMAGES:
         raise error
-    files.reference.unlink(missing_ok=True)  # measured on the whole batch, as far as it goes
+    paths.reference.unlink(missing_ok=True)  # measured on the whole batch, as far as it goes
     study.set_user_attr(HALVED, images)
     return as_halved(settings, study)

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
-from app.files import is_file
+from app.atomic import is_file
 from app.search.storage import open_storage
 from app.settings import DATABASE, database_url, load_settings, presets
 

@@ -13,16 +13,16 @@ from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from app.atomic import write_json
 from app.cluster.shared import share
+from app.console import progress_bar
 from app.dashboard import publish
 from app.dashboard.artifacts import discard_artifacts
 from app.data import ImageData
 from app.device import device_name, pick_device
-from app.files import write_json
 from app.halving import as_halved, halve
 from app.interrupt import stop_between_steps
 from app.latency import machine
-from app.progress import progress_bar
 from app.ranks import this_rank
 from app.report.front import front_table
 from app.report.material import Material
@@ -32,7 +32,7 @@ from app.search.commit import GroupCommit
 from app.search.connect import is_sqlite
 from app.search.evolution import SpaceExhaustedError
 from app.search.loop import Batches, Search
-from app.search.outcome import Assessment
+from app.search.outcome import Objective
 from app.search.proposals import create_proposals
 from app.search.samplers import check_sampler, create_sampler
 from app.search.storage import check_storage, open_engine, open_storage
@@ -50,9 +50,9 @@ from app.search.tables import UnknownTablesError, read_tables
 from app.settings import StudySettings
 from app.storage_url import shown_storage
 from app.workbench import (
-    Files,
+    EvaluationContext,
     ScoringMemoryError,
-    Workbench,
+    StudyPaths,
     check_space,
     open_data,
     set_up,
@@ -79,26 +79,26 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
     device = pick_device(settings.device, ranks)
     if not ranks.first:
         return take_part(settings, ranks, device)
-    files = Files(settings.folder)
-    files.check_writable()
+    paths = StudyPaths(settings.folder)
+    paths.check_writable()
     if settings.storage:
         check_storage(settings.storage)
-    data, space = open_data(settings, files, device)  # nothing is written before all input is read
+    data, space = open_data(settings, paths, device)  # nothing is written before all input is read
     with ExitStack() as working_on, ExitStack() as preparation:
-        preparation.enter_context(preparing(files.folder, wait=True))
+        preparation.enter_context(preparing(paths.folder, wait=True))
         storage = open_storage(settings.storage_url)
         engine = open_engine(settings.storage_url)
         working_on.callback(engine.dispose)
-        locks = study_locks(engine, files.folder, settings.name)
+        locks = study_locks(engine, paths.folder, settings.name)
         if fresh:  # not before the input is known to be good
             check_idle(locks)
             engine.dispose()  # a server would close a connection that waits for the training
             own_study(storage, settings.name)  # refuses another program's, its files as well
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
-            files.discard()
+            paths.discard()
         settings = as_halved(settings, own_study(storage, settings.name))
-        study = begin(settings, files, storage, data, device)
+        study = begin(settings, paths, storage, data, device)
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
             f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
@@ -106,14 +106,14 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
             soft_wrap=True,
             markup=False,
         )
-        bench = None
-        while bench is None:  # the second time outside of `except`, where the first holds memory
+        context = None
+        while context is None:  # the second time outside of `except`, where the first holds memory
             try:
-                bench = set_up(settings, files, device, data, space)
+                context = set_up(settings, paths, device, data, space)
             except ScoringMemoryError as error:
-                settings = halve(settings, files, study, error)
-                study = begin(settings, files, storage, data, device)
-        share(study, bench)
+                settings = halve(settings, paths, study, error)
+                study = begin(settings, paths, storage, data, device)
+        share(study, context)
         worker = working_on.enter_context(at_work(locks))
         commit = group_commit(engine, study)
         if commit is not None:  # else others wait, as trials are then told to Optuna one by one
@@ -122,10 +122,10 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
         missing = missing_trials(settings, study)
         if missing and worker.number == 0:
             keep_backup(settings.storage_url)
-        ended = search(settings, storage, study, bench, commit, worker)
+        ended = search(settings, storage, study, context, commit, worker)
         if missing and worker.number == 0:
             keep_backup(settings.storage_url)
-        report(bench, study, study_definition(settings, data))
+        report(context, study, study_definition(settings, data))
         if ended:
             out.print(ended, soft_wrap=True, markup=False)
     return 0
@@ -133,7 +133,7 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
 
 def begin(
     settings: StudySettings,
-    files: Files,
+    paths: StudyPaths,
     storage: BaseStorage,
     data: ImageData,
     device: torch.device,
@@ -143,7 +143,7 @@ def begin(
     study = open_study(storage, settings.name, definition, settings.search.objectives)
     if "latency" in settings.search.objectives:
         set_machine(study, machine(device, settings.latency.threads))
-    write_json(files.settings, settings.to_save())
+    write_json(paths.settings, settings.to_save())
     return study
 
 
@@ -151,7 +151,7 @@ def search(
     settings: StudySettings,
     storage: BaseStorage,
     study: Study,
-    bench: Workbench,
+    context: EvaluationContext,
     commit: GroupCommit | None,
     worker: Worker,
 ) -> str | None:
@@ -160,21 +160,21 @@ def search(
     Raises InputError if the study's trials are of other choices or another machine's latencies.
     """
     aims = directions(settings.search.objectives)
-    if bench.latency is not None:
-        check_machine(study, machine(bench.device, settings.latency.threads))
+    if context.latency is not None:
+        check_machine(study, machine(context.device, settings.latency.threads))
     trials = study.get_trials(deepcopy=False)
-    check_choices(trials, bench.space)
+    check_choices(trials, context.space)
     sampler: BaseSampler = RandomSampler(seed=settings.seed)  # of what an unfinished trial lacks
     batches = None
     if commit is None:
         sampler = create_sampler(settings.search, settings.seed, len(trials))
     else:
         seed = settings.seed + worker.number * SEEDS_APART
-        proposals = create_proposals(settings.search, bench.space, aims, seed, len(trials))
+        proposals = create_proposals(settings.search, context.space, aims, seed, len(trials))
         batches = Batches(proposals, commit, settings.search.population)
     study = with_sampler(study, storage, sampler)
-    assess = Assessment(bench, trials)
-    loop = Search(study, storage, bench.space, assess, batches, worker.leads, assess.learn)
+    assess = Objective(context, trials)
+    loop = Search(study, storage, context.space, assess, batches, worker.leads, assess.learn)
     total = settings.search.trials
     with (
         progress_bar("Search", total, min(loop.completed, total)) as advance,
@@ -216,12 +216,12 @@ def group_commit(engine: Engine, study: Study) -> GroupCommit | None:
         return None
 
 
-def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
+def report(context: EvaluationContext, study: Study, definition: dict[str, Any]) -> None:
     """Write the report files, print the front and say where everything lies."""
-    settings, files = bench.settings, bench.files
-    hardware = device_name(bench.device)
-    material = Material.gather(settings, files, study, definition, bench.space, hardware)
-    write_reports(files, material)
+    settings, paths = context.settings, context.paths
+    hardware = device_name(context.device)
+    material = Material.gather(settings, paths, study, definition, context.space, hardware)
+    write_reports(paths, material)
     publish(study, material)
     out.print(front_table(material.front, settings.search.objectives))
     if material.rows and not material.front:
@@ -233,11 +233,11 @@ def report(bench: Workbench, study: Study, definition: dict[str, Any]) -> None:
     server = not is_sqlite(make_url(settings.storage_url))
     at = f"--storage '{shown}'" if server else f"--runs {settings.runs}"
     for what, place in {
-        "front": files.front,
-        "picture": files.picture,
-        "report": files.page,
-        "as text": files.report,
-        "supernet": files.supernet,
+        "front": paths.front,
+        "picture": paths.picture,
+        "report": paths.page,
+        "as text": paths.report,
+        "supernet": paths.supernet,
         "trials": shown,
         "dashboard": f"python main.py dashboard {at}",
         "workers": f"python main.py worker --study {settings.name} {at}" if server else "",

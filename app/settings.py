@@ -29,7 +29,7 @@ SAVED = "study.json"
 DATABASE = "studies.db"
 """The file in the runs folder that holds the trials of all studies."""
 
-MANY = 1_000_000
+MAX_IMAGES_OR_ARCHS = 1_000_000
 """More images or sampled architectures than anybody means: a slip of the keyboard."""
 
 
@@ -82,11 +82,11 @@ class SupernetSettings(_Settings):
 class ScoreSettings(_Settings):
     """What an architecture is scored on; part of what defines a study."""
 
-    images: Annotated[int, Field(ge=8, le=MANY)] = 32
-    reference: Annotated[int, Field(ge=8, le=MANY)] = 64
+    images: Annotated[int, Field(ge=8, le=MAX_IMAGES_OR_ARCHS)] = 32
+    reference: Annotated[int, Field(ge=8, le=MAX_IMAGES_OR_ARCHS)] = 64
 
 
-Objective = Literal["flops", "latency"]
+CostName = Literal["flops", "latency"]
 """What a network costs: multiply–adds, or milliseconds on this machine."""
 
 
@@ -95,23 +95,23 @@ class LatencySettings(_Settings):
 
     source: Literal["table", "measured"] = "table"
     """The sum of its operations, each measured once, or the whole network, measured for itself."""
-    batch: Annotated[int, Field(ge=1, le=MANY)] = 1
+    batch: Annotated[int, Field(ge=1, le=MAX_IMAGES_OR_ARCHS)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
 class SearchSettings(_Settings):
     """How long and with what Optuna searches. `objectives` and `max_flops` define a study."""
 
-    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = ("flops",)
+    objectives: Annotated[tuple[CostName, ...], Field(min_length=1)] = ("flops",)
     """What is minimised beside the score, which is maximised."""
     trials: PositiveInt = 200
     sampler: str = "nsga2"
-    population: Annotated[int, Field(ge=4, le=MANY)] = 32
+    population: Annotated[int, Field(ge=4, le=MAX_IMAGES_OR_ARCHS)] = 32
     max_flops: Annotated[PositiveFloat | None, BeforeValidator(_count)] = None
 
     @field_validator("objectives")
     @classmethod
-    def _objectives_differ(cls, value: tuple[Objective, ...]) -> tuple[Objective, ...]:
+    def _objectives_differ(cls, value: tuple[CostName, ...]) -> tuple[CostName, ...]:
         if len(set(value)) < len(value):
             raise ValueError("give each objective once")
         return value

@@ -15,30 +15,30 @@ import torch
 
 import spaces
 from app import scores
+from app.atomic import DamagedError, check_output, set_aside
+from app.console import console
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
 from app.errors import InputError, is_out_of_memory, one_of
-from app.files import DamagedError, check_output, set_aside
 from app.interrupt import stop_between_steps
 from app.latency import LatencyMeter
-from app.progress import console
 from app.ranks import Ranks, this_rank
 from app.scores.composite import Composite
-from app.scores.observation import Anchors
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
+from app.scores.trace import ProbeBatch
 from app.search.study import check_definition
 from app.settings import SAVED, StudySettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.exchange import connected
 from app.supernet.training import SupernetTraining, check_parts, train_supernet
-from spaces import Placement, Space
+from spaces import BatchNormMode, Space
 
 Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
-class Files:
+class StudyPaths:
     """Where everything of a study lies, except its trials."""
 
     folder: Path
@@ -123,11 +123,11 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Workbench:
+class EvaluationContext:
     """A study's space and data, its trained supernet, and its scored reference sample."""
 
     settings: StudySettings
-    files: Files
+    paths: StudyPaths
     device: torch.device
     data: ImageData
     space: Space
@@ -151,7 +151,7 @@ def check_space(name: str) -> None:
 
 
 def open_data(
-    settings: StudySettings, files: Files, device: torch.device
+    settings: StudySettings, paths: StudyPaths, device: torch.device
 ) -> tuple[ImageData, Space]:
     """The study's images, and its space sized for them. Raises InputError for a bad option."""
     data = load(
@@ -159,14 +159,14 @@ def open_data(
         image_size=settings.image_size,
         data_dir=settings.data_dir,
         device=device,
-        cache_dir=files.folder,
+        cache_dir=paths.folder,
         seed=settings.seed,
     )
     # all of this is refused now, not when something has been written
     create_space(settings, data, settings.supernet_space_options)
     check_batch_size(len(data.train), settings.supernet.batch_size)
     check_parts(settings.supernet, this_rank())
-    Anchors.draw(data, settings.score.images, settings.seed, device)
+    ProbeBatch.draw(data, settings.score.images, settings.seed, device)
     space = create_space(settings, data, settings.space_options)
     sample_architectures(space, 1, settings.seed, settings.search.max_flops)
     return data, space
@@ -181,17 +181,17 @@ def create_space(settings: StudySettings, data: ImageData, options: dict[str, An
 
 
 def set_up(
-    settings: StudySettings, files: Files, device: torch.device, data: ImageData, space: Space
-) -> Workbench:
+    settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
+) -> EvaluationContext:
     """Train the supernet and score the reference sample, as far as they are not done.
 
     Raises ScoringMemoryError if the memory is too small for the second.
     """
-    anchors = Anchors.draw(data, settings.score.images, settings.seed, device)
-    training = _trained_supernet(settings, files, device, data)
-    scorer = Scorer(space, training.supernet, anchors)
+    probe = ProbeBatch.draw(data, settings.score.images, settings.seed, device)
+    training = _trained_supernet(settings, paths, device, data)
+    scorer = Scorer(space, training.supernet, probe)
     try:
-        reference = _scored_reference(settings, files, data, space, scorer)
+        reference = _scored_reference(settings, paths, data, space, scorer)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise ScoringMemoryError(str(error)) from None
@@ -200,21 +200,21 @@ def set_up(
         composite = Composite(list(reference.scores.values()))
     except ValueError as error:
         raise InputError(f"{error}; raise score.reference, with --fresh") from None
-    latency = latency_meter(settings, files, device, space, list(reference.scores))
-    return Workbench(
-        settings, files, device, data, space, training, scorer, reference, composite, latency
+    latency = latency_meter(settings, paths, device, space, list(reference.scores))
+    return EvaluationContext(
+        settings, paths, device, data, space, training, scorer, reference, composite, latency
     )
 
 
 def latency_meter(
-    settings: StudySettings, files: Files, device: torch.device, space: Space, archs: list[str]
+    settings: StudySettings, paths: StudyPaths, device: torch.device, space: Space, archs: list[str]
 ) -> LatencyMeter | None:
     """What measures the latency of networks, if it is an objective; a table is made of `archs`."""
     if "latency" not in settings.search.objectives:
         return None
-    meter = LatencyMeter(space, settings.latency, device, files.latency)
+    meter = LatencyMeter(space, settings.latency, device, paths.latency)
     if settings.latency.source == "table":
-        _read(files.latency, meter.table.load)
+        _read(paths.latency, meter.table.load)
     with stop_between_steps() as check:
         meter.prepare(archs, check)
     return meter
@@ -301,18 +301,18 @@ def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
 
 
 def _trained_supernet(
-    settings: StudySettings, files: Files, device: torch.device, data: ImageData
+    settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData
 ) -> SupernetTraining:
     definition, ranks = supernet_definition(settings, data), this_rank()
     training = _new_training(settings, device, data, ranks)
-    if (state := _read(files.supernet, load_checkpoint)) is not None:
-        check_definition(state["definition"], definition, f"the supernet '{files.supernet}'")
+    if (state := _read(paths.supernet, load_checkpoint)) is not None:
+        check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
         training.load_state_dict(state)
     if training.finished:
         ranks.dismiss()
     else:
         ranks.call(definition)
-    _train(training, ranks, files.supernet, definition)
+    _train(training, ranks, paths.supernet, definition)
     return training
 
 
@@ -325,7 +325,7 @@ def take_part(settings: StudySettings, ranks: Ranks, device: torch.device) -> in
     called_for = ranks.wait_for_call()
     ranks.wait_for_turn()
     # pictures that exceed the memory are mapped from there, and not from the study's folder
-    data, _ = open_data(settings, Files(Path(tempfile.gettempdir())), device)
+    data, _ = open_data(settings, StudyPaths(Path(tempfile.gettempdir())), device)
     ranks.report_loaded()
     definition = supernet_definition(settings, data)
     for key in sorted(definition.keys() | called_for.keys()):
@@ -337,7 +337,7 @@ def take_part(settings: StudySettings, ranks: Ranks, device: torch.device) -> in
     training = _new_training(settings, device, data, ranks)
     ranks.report_ready()
     try:
-        _train(training, ranks, Files(settings.folder).supernet, definition)
+        _train(training, ranks, StudyPaths(settings.folder).supernet, definition)
     except (ConnectionError, FloatingPointError):
         return 1  # rank 0 says it, or torchrun, if it is rank 0 that has ended
     return 0
@@ -347,8 +347,8 @@ def _new_training(
     settings: StudySettings, device: torch.device, data: ImageData, ranks: Ranks
 ) -> SupernetTraining:
     space = create_space(settings, data, settings.supernet_space_options)
-    placement = Placement(settings.batchnorm)
-    return SupernetTraining(space, placement, data, settings.supernet, settings.seed, device, ranks)
+    bn_mode = BatchNormMode(settings.batchnorm)
+    return SupernetTraining(space, bn_mode, data, settings.supernet, settings.seed, device, ranks)
 
 
 def _train(
@@ -365,19 +365,19 @@ def _train(
 
 
 def _scored_reference(
-    settings: StudySettings, files: Files, data: ImageData, space: Space, scorer: Scorer
+    settings: StudySettings, paths: StudyPaths, data: ImageData, space: Space, scorer: Scorer
 ) -> Reference:
     definition = reference_definition(settings, data)
-    reference = _read(files.reference, Reference.load) or Reference(definition, {})
+    reference = _read(paths.reference, Reference.load) or Reference(definition, {})
     if reference.definition != definition and (
         _without_limit(reference.definition) == _without_limit(definition)
     ):
         reference = Reference(definition, {})  # trials of another limit are refused before
-    check_definition(reference.definition, definition, f"the sample '{files.reference}'")
+    check_definition(reference.definition, definition, f"the sample '{paths.reference}'")
     search, count = settings.search, settings.score.reference
     if len(reference.scores) == count:  # costs are counted for nothing else
         return reference
     archs = sample_architectures(space, count, settings.seed, search.max_flops)
     with stop_between_steps() as check:
-        score_reference(reference, scorer, archs, files.reference, check)
+        score_reference(reference, scorer, archs, paths.reference, check)
     return reference

@@ -16,10 +16,10 @@ from typing import Protocol
 from filelock import BaseFileLock, FileLock, Timeout
 from sqlalchemy import Engine
 
+from app.atomic import remove_leftovers
 from app.cluster.session import SessionLocks
+from app.console import console
 from app.errors import InputError
-from app.files import remove_leftovers
-from app.progress import console
 
 
 @contextmanager

@@ -47,7 +47,7 @@ from app.retrain.candidate import KIND
 from app.scores.reference import Reference
 from app.settings import StudySettings, load_settings
 from app.supernet.checkpoint import load_checkpoint
-from app.workbench import Files, open_data, set_up
+from app.workbench import StudyPaths, open_data, set_up
 
 STUDY = """
 space = "nasbenchmacro"
@@ -113,9 +113,9 @@ class Place:
         return load_settings(str(self.study), given)
 
     @property
-    def files(self) -> Files:
+    def files(self) -> StudyPaths:
         """Of the study."""
-        return Files(self.settings.folder)
+        return StudyPaths(self.settings.folder)
 
     @property
     def out(self) -> Path:
@@ -153,17 +153,17 @@ class Place:
 
     def search_stage(self, began: float) -> str:
         """How far a killed search that began then had got, by what it has left."""
-        settings, files = self.settings, self.files
-        if not files.settings.exists() or files.settings.stat().st_mtime < began:
+        settings, paths = self.settings, self.files
+        if not paths.settings.exists() or paths.settings.stat().st_mtime < began:
             return "start"  # every run writes its settings before it works
         trials = self.trials()
         if sum(t.state is TrialState.COMPLETE for t in trials) >= settings.search.trials:
             return "report"
-        if files.reference.exists() and len(Reference.load(files.reference).scores) == (
+        if paths.reference.exists() and len(Reference.load(paths.reference).scores) == (
             settings.score.reference
         ):
             return "search"
-        return "reference" if files.supernet.exists() else "supernet"
+        return "reference" if paths.supernet.exists() else "supernet"
 
 
 def as_told(trial: FrozenTrial) -> dict[str, Any]:
@@ -219,9 +219,9 @@ class Torment:
             self.expect(same, f"trial {number} was lost or changed")
         self.kept = {t.number: as_told(t) for t in trials if t.state is TrialState.COMPLETE}
         try:
-            for path in self.place.files.retrained.glob("*/*.pt"):
+            for path in self.place.paths.retrained.glob("*/*.pt"):
                 load_checkpoint(path, KIND)
-            for path in self.place.files.retrained.glob("*/result.json"):
+            for path in self.place.paths.retrained.glob("*/result.json"):
                 json.loads(path.read_text(encoding="utf-8"))
             for path in (self.place.out / name for name in MODELS):
                 if path.exists():
@@ -231,7 +231,7 @@ class Torment:
 
     def check_search(self) -> None:
         """The trials, their scores, and the supernet, after the search has ended."""
-        settings, files, result = self.place.settings, self.place.files, self.result
+        settings, paths, result = self.place.settings, self.place.files, self.result
         self.after_kill()
         trials = self.place.trials()
         complete = [t for t in trials if t.state is TrialState.COMPLETE]
@@ -240,39 +240,39 @@ class Torment:
         self.expect([t.number for t in trials] == [*range(len(trials))], "numbers have gaps")
         self.expect(all(t.state.is_finished() for t in trials), "a trial is left running")
         self.expect(len(complete) == settings.search.trials, f"{len(complete)} trials")
-        for path in files.reports:
+        for path in paths.reports:
             self.expect(path.exists(), f"there is no {path.name}")
 
         device = pick_device(settings.device)
-        data, space = open_data(settings, files, device)
-        bench = set_up(settings, files, device, data, space)
+        data, space = open_data(settings, paths, device)
+        context = set_up(settings, paths, device, data, space)
         measured: dict[str, dict[str, float | None]] = {}
         for trial in complete:
             arch = trial.user_attrs["arch"]
             if arch not in measured:
-                measured[arch] = bench.scorer(arch)
+                measured[arch] = context.scorer(arch)
                 result.scores_measured_again += 1
             again = {key: trial.user_attrs[key] for key in measured[arch]}
             self.expect(again == measured[arch], f"the scores of {arch} are others now")
-            score = bench.composite(measured[arch])
+            score = context.composite(measured[arch])
             self.expect(trial.values[0] == score, f"score of {arch} differs")
 
     def check_networks(self, undisturbed: Place) -> None:
         """Supernet, retrained network and its export, against a study that nobody kills."""
-        files = self.place.files
-        (folder,) = (path.parent for path in files.retrained.glob("*/result.json"))
+        paths = self.place.files
+        (folder,) = (path.parent for path in paths.retrained.glob("*/result.json"))
         found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         for line in (
             undisturbed.search("--trials", "1"),
             undisturbed.retrain(f"--arch={found['network']}"),
         ):
             subprocess.run(line, check=True, capture_output=True)
-        whole = undisturbed.files.retrained / folder.name
+        whole = undisturbed.paths.retrained / folder.name
         theirs = json.loads((whole / "result.json").read_text(encoding="utf-8"))
         del theirs["seconds"], found["seconds"]
         self.expect(found == theirs, "the result of the training differs")
         for kind, ours, other, key in (
-            ("bnnas supernet 1", files.supernet, undisturbed.files.supernet, "supernet"),
+            ("bnnas supernet 1", paths.supernet, undisturbed.paths.supernet, "supernet"),
             (KIND, folder / "best.pt", whole / "best.pt", "network"),
             (KIND, folder / "last.pt", whole / "last.pt", "network"),
             (KIND, folder / "last.pt", whole / "last.pt", "average"),
@@ -289,7 +289,7 @@ class Torment:
                 accuracy == [found["test_accuracy"], found["epochs"]],
                 f"trial {trial.number} has accuracy and epochs {accuracy}",
             )
-        self.expect(files.comparison.exists(), "there is no comparison")
+        self.expect(paths.comparison.exists(), "there is no comparison")
         self.check_export(folder / "best.pt", found["test_accuracy"])
         self.result.networks += 1
 

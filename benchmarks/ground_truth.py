@@ -12,8 +12,8 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
+from app.atomic import write_text
 from app.errors import one_of
-from app.files import write_text
 from app.rank.table import read_table
 
 

@@ -31,8 +31,8 @@ from optuna.trial import TrialState
 sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
 from app.cli import run_command
+from app.console import progress_bar
 from app.device import device_name
-from app.progress import progress_bar
 from app.search.samplers import SAMPLERS, check_sampler, create_sampler
 from app.search.study import DIRECTIONS
 from app.settings import SearchSettings, load_settings

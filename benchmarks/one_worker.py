@@ -17,7 +17,7 @@ import spaces
 from app.cli import run_command
 from app.search.commit import GroupCommit
 from app.search.loop import Batches, Search
-from app.search.outcome import Outcome
+from app.search.outcome import TrialResult
 from app.search.proposals import create_proposals
 from app.search.storage import open_engine, open_storage
 from app.search.study import DIRECTIONS
@@ -58,12 +58,12 @@ class Convolutions:
         return max(1, round(seconds / min(times)))
 
 
-def objective(space: Space, kind: str, passes: int) -> Callable[[dict[str, Any]], Outcome]:
+def objective(space: Space, kind: str, passes: int) -> Callable[[dict[str, Any]], TrialResult]:
     """Values of look-ups, after 50 ms."""
     free = free_objective(space)
     convolutions = Convolutions()
 
-    def assess(params: dict[str, Any]) -> Outcome:
+    def assess(params: dict[str, Any]) -> TrialResult:
         if kind == "wait":
             time.sleep(SCORE)
         else:

@@ -6,8 +6,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
+from app.atomic import write_json, write_text
 from app.errors import InputError
-from app.files import write_json, write_text
 
 
 def write_results(

@@ -31,7 +31,7 @@ import spaces
 from app.cli import run_command
 from app.search.commit import GroupCommit
 from app.search.loop import Batches, Search
-from app.search.outcome import Outcome
+from app.search.outcome import TrialResult
 from app.search.proposals import create_proposals
 from app.search.storage import open_engine, open_storage
 from app.search.study import DIRECTIONS
@@ -45,20 +45,20 @@ WINDOW = 1000
 """Rates at a number of trials are those of so many trials up to it."""
 
 
-def free_objective(space: Space) -> Callable[[dict[str, Any]], Outcome]:
+def free_objective(space: Space) -> Callable[[dict[str, Any]], TrialResult]:
     """Values of choices from look-ups alone, with as many attributes as a scored trial has."""
     numbers = {
         name: {choice: i for i, choice in enumerate(d.choices)}
         for name, d in space.distributions().items()
     }
 
-    def assess(params: dict[str, Any]) -> Outcome:
+    def assess(params: dict[str, Any]) -> TrialResult:
         arch = space.decode(params)
         cost = space.cost(arch)
         score = float(sum(numbers[name][choice] for name, choice in params.items()))
         scores = {f"score {i}": score / (1 + i) for i in range(9)}
         user_attrs = {"arch": arch, **scores, "flops": cost.macs, "params": cost.params}
-        return Outcome(TrialState.COMPLETE, [score, float(cost.macs)], user_attrs)
+        return TrialResult(TrialState.COMPLETE, [score, float(cost.macs)], user_attrs)
 
     return assess
 

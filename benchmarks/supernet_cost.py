@@ -25,19 +25,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from app.cli import run_command
+from app.console import progress_bar
 from app.data import BatchStream, ImageData
 from app.device import pick_device
-from app.progress import progress_bar
 from app.rank.statistics import flops_groups, kendall, kendall_within
 from app.rank.table import read_table
 from app.scores.composite import Composite
-from app.scores.observation import Anchors
 from app.scores.ranks import ranks
 from app.scores.scorer import Scorer
+from app.scores.trace import ProbeBatch
 from app.settings import StudySettings, load_settings
 from app.supernet.training import SupernetTraining
-from app.workbench import Files, create_space, open_data
-from spaces import Placement, Space, Supernet
+from app.workbench import StudyPaths, create_space, open_data
+from spaces import BatchNormMode, Space, Supernet
 
 SPACE = "nasbench201"
 HELD_OUT = 500
@@ -62,9 +62,9 @@ def main(
     place = {"dataset": dataset, "runs": runs, "seed": seed}
     settings = load_settings(SPACE, options | place)
     device = pick_device(settings.device)
-    files = Files(settings.folder)
-    files.folder.mkdir(parents=True, exist_ok=True)
-    data, space = open_data(settings, files, device)
+    paths = StudyPaths(settings.folder)
+    paths.folder.mkdir(parents=True, exist_ok=True)
+    data, space = open_data(settings, paths, device)
     table = read_table(table_path(tables, SPACE), BENCHMARKS[SPACE].column)
     table = table.canonical(space).sample(sample, seed)
     archs = [row.arch for row in table.rows]
@@ -107,15 +107,15 @@ def ours(
     """Seconds of training, and the composite of each architecture."""
     small = create_space(settings, data, settings.supernet_space_options)
     recipe = settings.supernet.model_copy(update={"steps": steps})
-    training = SupernetTraining(small, Placement.UNBIASED, data, recipe, settings.seed, device)
+    training = SupernetTraining(small, BatchNormMode.UNBIASED, data, recipe, settings.seed, device)
     begun = time.monotonic()
     with progress_bar("BatchNorm only", steps) as advance:
         while not training.finished:
             training.step()
             advance()
     spent = time.monotonic() - begun
-    anchors = Anchors.draw(data, settings.score.images, settings.seed, device)
-    scorer = Scorer(space, training.supernet, anchors)
+    probe = ProbeBatch.draw(data, settings.score.images, settings.seed, device)
+    scorer = Scorer(space, training.supernet, probe)
     rng = Random(settings.seed)
     reference = [scorer(space.sample(rng)) for _ in range(settings.score.reference)]
     composite = Composite(reference)
@@ -137,7 +137,7 @@ def conventional(
     """Steps, seconds of training and one-shot accuracies, after each quarter of the training."""
     space = create_space(settings, data, settings.supernet_space_options)
     torch.manual_seed(settings.seed)
-    supernet = space.supernet(Placement.BIASED).to(device).to(memory_format=torch.channels_last)
+    supernet = space.supernet(BatchNormMode.BIASED).to(device).to(memory_format=torch.channels_last)
     supernet.requires_grad_(True)
     # as arXiv 1904.00420 trains, with the rate that suits batches of 64
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, weight_decay=4e-5)

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from app.cli import run_command
 from app.device import device_name, pick_device
 from app.settings import load_settings
-from spaces import Placement, Supernet
+from spaces import BatchNormMode, Supernet
 
 app = typer.Typer(add_completion=False)
 
@@ -111,7 +111,7 @@ def main(
     images = images.contiguous(memory_format=torch.channels_last)
 
     def network() -> Supernet:
-        return space.supernet(Placement.UNBIASED).to(place)
+        return space.supernet(BatchNormMode.UNBIASED).to(place)
 
     last = network().to(memory_format=torch.channels_last)
     steps = {

@@ -10,7 +10,7 @@ from app.data import load
 from app.ranks import Ranks
 from app.settings import StudySettings
 from app.supernet.training import SupernetTraining
-from spaces import Placement
+from spaces import BatchNormMode
 
 
 def supernet_training(
@@ -28,4 +28,6 @@ def supernet_training(
     options = settings.supernet_space_options
     space = spaces.create(settings.space, len(data.classes), data.image_size, options)
     supernet = settings.supernet
-    return SupernetTraining(space, Placement.UNBIASED, data, supernet, 0, device, ranks or Ranks())
+    return SupernetTraining(
+        space, BatchNormMode.UNBIASED, data, supernet, 0, device, ranks or Ranks()
+    )

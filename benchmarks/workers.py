@@ -42,7 +42,7 @@ import spaces
 from app.cli import run_command
 from app.search.commit import GroupCommit
 from app.search.loop import Search
-from app.search.outcome import Outcome
+from app.search.outcome import TrialResult
 from app.search.proposals import create_proposals
 from app.search.storage import open_engine, open_storage
 from app.search.study import DIRECTIONS
@@ -115,7 +115,7 @@ def finished(space: Space, count: int) -> list[optuna.trial.FrozenTrial]:
 class _Loop:
     """As much of a search as makes a trial."""
 
-    def __init__(self, assess: Callable[[dict[str, Any]], Outcome], space: Space) -> None:
+    def __init__(self, assess: Callable[[dict[str, Any]], TrialResult], space: Space) -> None:
         self.assess, self.choices = assess, space.choices
 
 

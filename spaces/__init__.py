@@ -5,24 +5,24 @@ import pkgutil
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from spaces.base import ArchitectureError, InfeasibleError, Space, Supernet, Tap
-from spaces.batchnorm import Placement
+from spaces.base import ArchitectureError, FeatureNode, InfeasibleError, Space, Supernet
+from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost
 
 __all__ = [
     "ArchitectureError",
+    "BatchNormMode",
     "Cost",
+    "FeatureNode",
     "InfeasibleError",
-    "Placement",
     "Space",
     "Supernet",
-    "Tap",
     "create",
     "names",
     "register",
 ]
 
-LARGEST = 10_000
+MAX_OPTION = 10_000
 """Of channels, cells or layers: a slip would fill the memory before it is noticed."""
 
 _SPACES: dict[str, type[Space]] = {}
@@ -52,8 +52,8 @@ def create(name: str, classes: int, image_size: int, options: dict[str, Any]) ->
             f"its options are: {', '.join(sorted(known)) or 'none'}"
         )
     for option, value in options.items():
-        if isinstance(value, int | float) and not abs(value) <= LARGEST:
-            raise ValueError(f"option {option!r} is larger than {LARGEST}, and so is no network")
+        if isinstance(value, int | float) and not abs(value) <= MAX_OPTION:
+            raise ValueError(f"option {option!r} is larger than {MAX_OPTION}, and so is no network")
     return space(classes=classes, image_size=image_size, **options)
 
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from spaces._darts_cells import NODES, OPERATIONS, Cells, Entry, parse
 from spaces._darts_ops import BUILDERS, FactorizedReduce
-from spaces.base import Supernet, Tap
-from spaces.batchnorm import Placement, freeze_convolutions, initialise, last_scales
+from spaces.base import FeatureNode, Supernet
+from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_scales
 from spaces.ops import ReLUConvBN, conv
 
 EDGES = tuple((node, source) for node in NODES for source in range(node))
@@ -26,9 +26,9 @@ class EdgeShape:
     stride: int
     size: int
 
-    def build(self, operation: str, placement: Placement) -> nn.Module:
+    def build(self, operation: str, bn_mode: BatchNormMode) -> nn.Module:
         """The candidate `operation`."""
-        return BUILDERS[operation](self.channels, self.stride, placement)
+        return BUILDERS[operation](self.channels, self.stride, bn_mode)
 
 
 @dataclass(frozen=True)
@@ -65,32 +65,32 @@ class CellShape:
         stride = 2 if self.reduction and from_input else 1
         return EdgeShape(self.channels, stride, self.size if from_input else self.size_out)
 
-    def preprocess(self, placement: Placement) -> tuple[nn.Module, nn.Module]:
+    def preprocess(self, bn_mode: BatchNormMode) -> tuple[nn.Module, nn.Module]:
         """What brings the farther and the nearer input to `channels` and to one size."""
         farther = (
-            FactorizedReduce(self.farther, self.channels, placement)
+            FactorizedReduce(self.farther, self.channels, bn_mode)
             if self.after_reduction
-            else ReLUConvBN(self.farther, self.channels, 1, 1, placement)
+            else ReLUConvBN(self.farther, self.channels, 1, 1, bn_mode)
         )
-        return farther, ReLUConvBN(self.nearer, self.channels, 1, 1, placement)
+        return farther, ReLUConvBN(self.nearer, self.channels, 1, 1, bn_mode)
 
 
 Shapes = tuple[CellShape, ...]
 
 
-def _stem(cell: CellShape, placement: Placement) -> list[nn.Module]:
+def _stem(cell: CellShape, bn_mode: BatchNormMode) -> list[nn.Module]:
     """Images to the first cell's farther input, and that to its nearer one."""
     channels, half = cell.nearer, cell.nearer // 2
     if not cell.after_reduction:
-        return [nn.Sequential(conv(3, channels, 3), placement.last(channels)), nn.Identity()]
+        return [nn.Sequential(conv(3, channels, 3), bn_mode.last(channels)), nn.Identity()]
     farther = nn.Sequential(
         conv(3, half, 3, 2),
-        placement.last(half),
+        bn_mode.last(half),
         nn.ReLU(inplace=True),
         conv(half, channels, 3, 2),
-        placement.last(channels),
+        bn_mode.last(channels),
     )
-    nearer = nn.Sequential(nn.ReLU(), conv(channels, channels, 3, 2), placement.last(channels))
+    nearer = nn.Sequential(nn.ReLU(), conv(channels, channels, 3, 2), bn_mode.last(channels))
     return [farther, nearer]
 
 
@@ -98,12 +98,12 @@ class _Cell(nn.Module):
     """A cell around its operations, whichever of them are to be run."""
 
     def __init__(
-        self, shape: CellShape, operations: Iterable[nn.Module], placement: Placement
+        self, shape: CellShape, operations: Iterable[nn.Module], bn_mode: BatchNormMode
     ) -> None:
         super().__init__()
-        self.farther, self.nearer = shape.preprocess(placement)
+        self.farther, self.nearer = shape.preprocess(bn_mode)
         self.operations = nn.ModuleList(operations)
-        self.tap = Tap()
+        self.tap = FeatureNode()
 
     def forward(self, farther: Tensor, nearer: Tensor, steps: Sequence[Step]) -> Tensor:
         """N×4·channels×H×W, the sums of each two of the eight steps."""
@@ -122,14 +122,13 @@ class Trunk(nn.Module):
         shapes: Shapes,
         classes: int,
         operations: Iterable[Iterable[nn.Module]],
-        placement: Placement,
+        bn_mode: BatchNormMode,
     ) -> None:
         super().__init__()
-        self.stem = nn.ModuleList(_stem(shapes[0], placement))
-        self.stem_tap = Tap(searched=False)
+        self.stem = nn.ModuleList(_stem(shapes[0], bn_mode))
+        self.stem_tap = FeatureNode(searched=False)
         self.cells = nn.ModuleList(
-            _Cell(shape, inside, placement)
-            for shape, inside in zip(shapes, operations, strict=True)
+            _Cell(shape, inside, bn_mode) for shape, inside in zip(shapes, operations, strict=True)
         )
         self.classifier = nn.Linear(shapes[-1].outputs, classes)
         initialise(self)
@@ -153,13 +152,13 @@ class Trunk(nn.Module):
 class Network(Trunk):
     """The stand-alone network of one architecture."""
 
-    def __init__(self, shapes: Shapes, classes: int, cells: Cells, placement: Placement) -> None:
+    def __init__(self, shapes: Shapes, classes: int, cells: Cells, bn_mode: BatchNormMode) -> None:
         entries = [shape.entries(cells) for shape in shapes]
         operations = (
-            [shape.edge(source).build(operation, placement) for operation, source in inside]
+            [shape.edge(source).build(operation, bn_mode) for operation, source in inside]
             for shape, inside in zip(shapes, entries, strict=True)
         )
-        super().__init__(shapes, classes, operations, placement)
+        super().__init__(shapes, classes, operations, bn_mode)
         self.sources = [[source for _, source in inside] for inside in entries]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -175,15 +174,15 @@ class DartsSupernet(Trunk, Supernet):
     input twice runs the same weights twice.
     """
 
-    def __init__(self, shapes: Shapes, classes: int, placement: Placement) -> None:
+    def __init__(self, shapes: Shapes, classes: int, bn_mode: BatchNormMode) -> None:
         operations = (
             [
-                nn.ModuleDict({op: shape.edge(source).build(op, placement) for op in OPERATIONS})
+                nn.ModuleDict({op: shape.edge(source).build(op, bn_mode) for op in OPERATIONS})
                 for _, source in EDGES
             ]
             for shape in shapes
         )
-        super().__init__(shapes, classes, operations, placement)
+        super().__init__(shapes, classes, operations, bn_mode)
         self.shapes = shapes
         freeze_convolutions(self)
 
@@ -191,11 +190,11 @@ class DartsSupernet(Trunk, Supernet):
         """N×3×H×W images to N×classes scores along `arch`."""
         return self.run(images, self._chosen(arch))
 
-    def scales(self, arch: str) -> list[Tensor]:
+    def bn_gammas(self, arch: str) -> list[Tensor]:
         """γ of the last BatchNorm of each chosen operation; `none` has none."""
         return last_scales(operation for steps in self._chosen(arch) for operation, _ in steps)
 
-    def state_of(self, arch: str) -> dict[str, Tensor]:
+    def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
         """The trunk's entries, and those of the chosen operations under their place in the cell."""
         state = {k: v for k, v in self.state_dict().items() if ".operations." not in k}
         for cell, steps in enumerate(self._chosen(arch)):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spaces.batchnorm import Placement
+from spaces.batchnorm import BatchNormMode
 from spaces.ops import AvgPool, MaxPool, Skip, conv
 
 # ReLU is never in place on an operation's input: other operations read the same tensor.
@@ -19,12 +19,12 @@ class FactorizedReduce(nn.Module):
     zero border on the far side lets odd sizes round up, as the other operations do.
     """
 
-    def __init__(self, inputs: int, outputs: int, placement: Placement) -> None:
+    def __init__(self, inputs: int, outputs: int, bn_mode: BatchNormMode) -> None:
         super().__init__()
         self.activation = nn.ReLU()
         self.even = conv(inputs, outputs // 2, 1, 2)
         self.odd = conv(inputs, outputs - outputs // 2, 1, 2)
-        self.norm = placement.last(outputs)
+        self.norm = bn_mode.last(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×inputs×H×W to N×outputs×⌈H/2⌉×⌈W/2⌉."""
@@ -37,23 +37,23 @@ class FactorizedReduce(nn.Module):
 class SeparableConv(nn.Sequential):
     """ReLU, depthwise k×k and 1×1 convolution, BatchNorm; all twice, the stride in the first."""
 
-    def __init__(self, channels: int, kernel: int, stride: int, placement: Placement) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int, bn_mode: BatchNormMode) -> None:
         super().__init__(
             nn.ReLU(),
             conv(channels, channels, kernel, stride, groups=channels),
             conv(channels, channels, 1),
-            placement.inner(channels),
+            bn_mode.inner(channels),
             nn.ReLU(inplace=True),
             conv(channels, channels, kernel, groups=channels),
             conv(channels, channels, 1),
-            placement.last(channels),
+            bn_mode.last(channels),
         )
 
 
 class DilatedConv(nn.Sequential):
     """ReLU, depthwise k×k convolution over every second pixel, 1×1 convolution, BatchNorm."""
 
-    def __init__(self, channels: int, kernel: int, stride: int, placement: Placement) -> None:
+    def __init__(self, channels: int, kernel: int, stride: int, bn_mode: BatchNormMode) -> None:
         depthwise = nn.Conv2d(
             channels,
             channels,
@@ -64,9 +64,7 @@ class DilatedConv(nn.Sequential):
             groups=channels,
             bias=False,
         )
-        super().__init__(
-            nn.ReLU(), depthwise, conv(channels, channels, 1), placement.last(channels)
-        )
+        super().__init__(nn.ReLU(), depthwise, conv(channels, channels, 1), bn_mode.last(channels))
 
 
 class Zero(nn.Module):
@@ -85,14 +83,14 @@ class Zero(nn.Module):
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
 
-def _skip(channels: int, stride: int, placement: Placement) -> nn.Module:
+def _skip(channels: int, stride: int, bn_mode: BatchNormMode) -> nn.Module:
     if stride == 1:
-        return Skip(channels, placement)
-    return FactorizedReduce(channels, channels, placement)
+        return Skip(channels, bn_mode)
+    return FactorizedReduce(channels, channels, bn_mode)
 
 
-BUILDERS: dict[str, Callable[[int, int, Placement], nn.Module]] = {
-    "none": lambda channels, stride, placement: Zero(stride),
+BUILDERS: dict[str, Callable[[int, int, BatchNormMode], nn.Module]] = {
+    "none": lambda channels, stride, bn_mode: Zero(stride),
     "max_pool_3x3": MaxPool,
     "avg_pool_3x3": AvgPool,
     "skip_connect": _skip,
@@ -101,4 +99,4 @@ BUILDERS: dict[str, Callable[[int, int, Placement], nn.Module]] = {
     "dil_conv_3x3": lambda channels, *rest: DilatedConv(channels, 3, *rest),
     "dil_conv_5x5": lambda channels, *rest: DilatedConv(channels, 5, *rest),
 }
-"""Operation by name: a function of channels, stride and placement. All keep the channels."""
+"""Operation by name: a function of channels, stride and BatchNorm mode. All keep the channels."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces._nasbench101_cell import MAX_INNER, OPERATIONS, Cell
-from spaces.batchnorm import Placement
+from spaces.batchnorm import BatchNormMode
 from spaces.ops import MaxPool, conv
 
 KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
@@ -28,13 +28,13 @@ class Part(NamedTuple):
     inputs: int
     outputs: int
 
-    def build(self, placement: Placement) -> nn.Sequential:
+    def build(self, bn_mode: BatchNormMode) -> nn.Sequential:
         """The module; every candidate ends in its BatchNorm, but for the ReLU of a convolution."""
         if self.operation not in KERNELS:
-            return MaxPool(self.outputs, 1, placement)
+            return MaxPool(self.outputs, 1, bn_mode)
         return nn.Sequential(
             conv(self.inputs, self.outputs, KERNELS[self.operation]),
-            placement.last(self.outputs),
+            bn_mode.last(self.outputs),
             nn.ReLU(),  # not in place: scores look at what BatchNorm puts out
         )
 
@@ -96,8 +96,8 @@ class CellShape(NamedTuple):
 class PlainCell(nn.ModuleDict):
     """One cell of a stand-alone network: its parts and no others."""
 
-    def __init__(self, shape: CellShape, cell: Cell, placement: Placement) -> None:
-        super().__init__({n: part.build(placement) for n, part in shape.parts(cell).items()})
+    def __init__(self, shape: CellShape, cell: Cell, bn_mode: BatchNormMode) -> None:
+        super().__init__({n: part.build(bn_mode) for n, part in shape.parts(cell).items()})
         self.shape, self.cell = shape, cell
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,8 +126,8 @@ class _SlicedBatchNorm(nn.BatchNorm2d):
 class SlicedPart(nn.Sequential):
     """A part at full width, with the names in its state that `Part.build` gives them."""
 
-    def __init__(self, part: Part, placement: Placement) -> None:
-        super().__init__(*map(self._sliced, part.build(placement)))
+    def __init__(self, part: Part, bn_mode: BatchNormMode) -> None:
+        super().__init__(*map(self._sliced, part.build(bn_mode)))
 
     @staticmethod
     def _sliced(layer: nn.Module) -> nn.Module:
@@ -146,7 +146,7 @@ class SlicedPart(nn.Sequential):
             x = layer(x, outputs) if isinstance(layer, _SlicedConv) else layer(x)
         return x
 
-    def state_of(self, part: Part) -> dict[str, Tensor]:
+    def subnet_state_dict(self, part: Part) -> dict[str, Tensor]:
         """The state of `part.build`: parameters that forward uses, cut alike."""
         ends = part.outputs, part.inputs
         return {
@@ -158,10 +158,10 @@ class SlicedPart(nn.Sequential):
 class SuperCell(nn.ModuleDict):
     """Every part that any cell may have at this place."""
 
-    def __init__(self, shape: CellShape, placement: Placement) -> None:
+    def __init__(self, shape: CellShape, bn_mode: BatchNormMode) -> None:
         super().__init__(
             {
-                f"{name}:{part.operation}": SlicedPart(part, placement)
+                f"{name}:{part.operation}": SlicedPart(part, bn_mode)
                 for name, parts in shape.candidates().items()
                 for part in parts
             }

@@ -5,8 +5,9 @@ stored, printed and put on a command line. Only the space that made it looks ins
 
 To add a space, put one file into this folder: a subclass of `Space`, or of `layered.LayeredSpace`
 if its networks are a chain of layers with one choice each (`nasbenchmacro.py` is the shortest
-example). Build its operations with `batchnorm.Placement` and put a `Tap` behind each searched
-layer or cell. Nothing else has to know of it; `tests/spaces/test_contract.py` finds and checks it.
+example). Build its operations with `batchnorm.BatchNormMode` and put a `FeatureNode` behind each
+searched layer or cell. Nothing else has to know of it: `tests/spaces/test_contract.py` finds and
+checks it.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +20,7 @@ from typing import Any, ClassVar
 from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
-from spaces.batchnorm import Placement
+from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
@@ -32,7 +33,7 @@ class InfeasibleError(ValueError):
     """Parameters that describe no valid architecture; the message is the reason."""
 
 
-class Tap(nn.Identity):
+class FeatureNode(nn.Identity):
     """Marks the output of a layer or cell, where scores may look with a forward hook.
 
     The supernet and the stand-alone network of an architecture pass the same taps in the same
@@ -57,12 +58,12 @@ class Supernet(nn.Module, ABC):
         """Class scores (N×classes) of N×3×H×W images along the path that `arch` selects."""
 
     @abstractmethod
-    def scales(self, arch: str) -> list[Tensor]:
+    def bn_gammas(self, arch: str) -> list[Tensor]:
         """The learnable scale γ that ends each chosen operation, for those that have one."""
 
     @abstractmethod
-    def state_of(self, arch: str) -> dict[str, Tensor]:
-        """The state dict that `Space.network(arch, placement)` of the same placement loads."""
+    def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
+        """The state dict that `Space.network(arch, bn_mode)` in the same mode loads."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +102,15 @@ class Space(ABC):
         """The one string of the architecture that `text` names. Raises ArchitectureError."""
 
     @abstractmethod
-    def supernet(self, placement: Placement) -> Supernet:
+    def supernet(self, bn_mode: BatchNormMode) -> Supernet:
         """A fresh supernet with frozen random convolutions; draws from torch's global RNG."""
 
     @abstractmethod
-    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
         """The stand-alone network: images in, class scores out.
 
-        With `Placement.USUAL` it is the network that is costed, retrained and exported; with the
-        supernet's placement it computes what the supernet computes along `arch`.
+        With `BatchNormMode.USUAL` it is the network that is costed, retrained and exported; with
+        the supernet's mode it computes what the supernet computes along `arch`.
         """
 
     @abstractmethod

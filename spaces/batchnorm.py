@@ -12,7 +12,7 @@ from enum import StrEnum
 from torch import Tensor, nn
 
 
-class Placement(StrEnum):
+class BatchNormMode(StrEnum):
     """Three ways to place BatchNorm around the same convolutions.
 
     ========  ======================  ====================  ========================
@@ -33,7 +33,7 @@ class Placement(StrEnum):
 
     def inner(self, channels: int) -> nn.BatchNorm2d:
         """A BatchNorm inside an operation."""
-        return self._batchnorm(channels, learns=self is not Placement.UNBIASED)
+        return self._batchnorm(channels, learns=self is not BatchNormMode.UNBIASED)
 
     def last(self, channels: int) -> nn.BatchNorm2d:
         """The BatchNorm that ends an operation, and any BatchNorm outside the searched choices."""
@@ -41,10 +41,10 @@ class Placement(StrEnum):
 
     def after_parameter_free(self, channels: int) -> nn.Module:
         """What follows an operation without weights, such as skip or pooling."""
-        return self.last(channels) if self is Placement.UNBIASED else nn.Identity()
+        return self.last(channels) if self is BatchNormMode.UNBIASED else nn.Identity()
 
     def _batchnorm(self, channels: int, learns: bool) -> nn.BatchNorm2d:
-        statistics = self is Placement.USUAL
+        statistics = self is BatchNormMode.USUAL
         return nn.BatchNorm2d(channels, affine=learns, track_running_stats=statistics)
 
 

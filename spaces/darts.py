@@ -22,7 +22,7 @@ from spaces._darts_cells import (
 )
 from spaces._darts_networks import EDGES, CellShape, DartsSupernet, EdgeShape, Network, Trunk
 from spaces.base import Space, Supernet
-from spaces.batchnorm import Placement
+from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost, count
 from spaces.sketch import Sketch
 
@@ -109,13 +109,13 @@ class Darts(Space):
         """The text as papers print it: `Genotype(normal=[('skip_connect', 0), …], …)`."""
         return to_genotype(parse(arch))
 
-    def supernet(self, placement: Placement) -> Supernet:
+    def supernet(self, bn_mode: BatchNormMode) -> Supernet:
         """All candidates on every edge of every cell; both entries of a node share them."""
-        return DartsSupernet(self.shapes, self.classes, placement)
+        return DartsSupernet(self.shapes, self.classes, bn_mode)
 
-    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
         """The chosen operations only, each entry with its own weights."""
-        return Network(self.shapes, self.classes, parse(arch), placement)
+        return Network(self.shapes, self.classes, parse(arch), bn_mode)
 
     def cost(self, arch: str) -> Cost:
         """The fixed part plus a look-up per entry and cell."""
@@ -138,7 +138,7 @@ class Darts(Space):
         with torch.device("meta"):
             return {
                 (edge, operation): count(
-                    edge.build(operation, Placement.USUAL), edge.channels, edge.size, edge.size
+                    edge.build(operation, BatchNormMode.USUAL), edge.channels, edge.size, edge.size
                 )
                 for edge in edges
                 for operation in OPERATIONS
@@ -147,11 +147,11 @@ class Darts(Space):
     @cached_property
     def _fixed_cost(self) -> Cost:
         with torch.device("meta"):
-            trunk = Trunk(self.shapes, self.classes, [()] * self.layers, Placement.USUAL)
+            trunk = Trunk(self.shapes, self.classes, [()] * self.layers, BatchNormMode.USUAL)
             total = count(trunk.classifier, self.shapes[-1].outputs)
             total += count(nn.Sequential(*trunk.stem), 3, self.image_size, self.image_size)
             for shape in self.shapes:
-                farther, nearer = shape.preprocess(Placement.USUAL)
+                farther, nearer = shape.preprocess(BatchNormMode.USUAL)
                 size = 2 * shape.size if shape.after_reduction else shape.size
                 total += count(farther, shape.farther, size, size)
                 total += count(nearer, shape.nearer, shape.size, shape.size)

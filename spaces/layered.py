@@ -14,8 +14,8 @@ import torch
 from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
-from spaces.base import Space, Supernet, Tap
-from spaces.batchnorm import Placement, freeze_convolutions, initialise, last_scales
+from spaces.base import FeatureNode, Space, Supernet
+from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_scales
 from spaces.cost import Cost, count
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
@@ -76,15 +76,15 @@ class LayeredSpace(Space):
         """The shapes of the searched layers, first to last."""
 
     @abstractmethod
-    def stem(self, placement: Placement) -> nn.Module:
+    def stem(self, bn_mode: BatchNormMode) -> nn.Module:
         """Images to the first searched layer's input."""
 
     @abstractmethod
-    def candidate(self, code: str, shape: LayerShape, placement: Placement) -> nn.Module:
+    def candidate(self, code: str, shape: LayerShape, bn_mode: BatchNormMode) -> nn.Module:
         """The operation `code` for a layer of this shape."""
 
     @abstractmethod
-    def head(self, placement: Placement) -> nn.Module:
+    def head(self, bn_mode: BatchNormMode) -> nn.Module:
         """The last searched layer's output to `features` channels."""
 
     @abstractmethod
@@ -119,14 +119,14 @@ class LayeredSpace(Space):
         """The codes joined again. Raises ArchitectureError."""
         return self.separator.join(self.codes(text))
 
-    def supernet(self, placement: Placement) -> Supernet:
+    def supernet(self, bn_mode: BatchNormMode) -> Supernet:
         """All candidates of every layer around one stem, head and classifier."""
-        return LayeredSupernet(self, placement)
+        return LayeredSupernet(self, bn_mode)
 
-    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
         """The chosen candidates only."""
         chosen = zip(self.codes(arch), self.layers, strict=True)
-        return _Network(self, (self.candidate(*layer, placement) for layer in chosen), placement)
+        return _Network(self, (self.candidate(*layer, bn_mode) for layer in chosen), bn_mode)
 
     def cost(self, arch: str) -> Cost:
         """The fixed part plus a look-up per layer."""
@@ -151,7 +151,7 @@ class LayeredSpace(Space):
         with torch.device("meta"):
             return {
                 (code, shape): count(
-                    self.candidate(code, shape, Placement.USUAL),
+                    self.candidate(code, shape, BatchNormMode.USUAL),
                     *(shape.inputs, shape.size, shape.size),
                 )
                 for shape in set(self.layers)
@@ -161,7 +161,7 @@ class LayeredSpace(Space):
     @cached_property
     def _fixed_cost(self) -> Cost:
         with torch.device("meta"):
-            trunk = _Trunk(self, (), Placement.USUAL)
+            trunk = _Trunk(self, (), BatchNormMode.USUAL)
             last = self.layers[-1]
             return (
                 count(trunk.stem, 3, self.image_size, self.image_size)
@@ -174,14 +174,14 @@ class _Trunk(nn.Module):
     """What every network of a space shares around its searched layers."""
 
     def __init__(
-        self, space: LayeredSpace, layers: Iterable[nn.Module], placement: Placement
+        self, space: LayeredSpace, layers: Iterable[nn.Module], bn_mode: BatchNormMode
     ) -> None:
         super().__init__()
-        self.stem = space.stem(placement)
-        self.stem_tap = Tap(searched=False)
+        self.stem = space.stem(bn_mode)
+        self.stem_tap = FeatureNode(searched=False)
         self.layers = nn.ModuleList(layers)
-        self.taps = nn.ModuleList(Tap() for _ in space.layers)
-        self.head = space.head(placement)
+        self.taps = nn.ModuleList(FeatureNode() for _ in space.layers)
+        self.head = space.head(bn_mode)
         self.classifier = nn.Linear(space.features, space.classes)
         initialise(self)
 
@@ -205,14 +205,14 @@ class _Network(_Trunk):
 class LayeredSupernet(_Trunk, Supernet):
     """Every candidate of every layer; a forward pass runs one of them a layer."""
 
-    def __init__(self, space: LayeredSpace, placement: Placement) -> None:
+    def __init__(self, space: LayeredSpace, bn_mode: BatchNormMode) -> None:
         layers = (
             nn.ModuleDict(
-                {code: space.candidate(code, shape, placement) for code in space.candidates(shape)}
+                {code: space.candidate(code, shape, bn_mode) for code in space.candidates(shape)}
             )
             for shape in space.layers
         )
-        super().__init__(space, layers, placement)
+        super().__init__(space, layers, bn_mode)
         self.space = space
         freeze_convolutions(self)
 
@@ -220,11 +220,11 @@ class LayeredSupernet(_Trunk, Supernet):
         """N×3×H×W images to N×classes scores along `arch`."""
         return self.run(images, self._chosen(arch))
 
-    def scales(self, arch: str) -> list[Tensor]:
+    def bn_gammas(self, arch: str) -> list[Tensor]:
         """γ that ends the operation of each layer; what has no BatchNorm has none."""
         return last_scales(self._chosen(arch))
 
-    def state_of(self, arch: str) -> dict[str, Tensor]:
+    def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
         """The trunk's entries, and those of the chosen candidates under the layer's name."""
         state = {k: v for k, v in self.state_dict().items() if not k.startswith("layers.")}
         for layer, operation in enumerate(self._chosen(arch)):

@@ -9,7 +9,7 @@ from torch import nn
 
 from spaces import register
 from spaces.base import ArchitectureError
-from spaces.batchnorm import Placement
+from spaces.batchnorm import BatchNormMode
 from spaces.layered import LayeredSpace, LayerShape, layer_shapes
 from spaces.ops import MBConv, Skip, conv
 
@@ -55,30 +55,30 @@ class MobileNet(LayeredSpace):
         )
         return layer_shapes(FIRST, -(-self.image_size // self._first_stride), stages)
 
-    def stem(self, placement: Placement) -> nn.Module:
+    def stem(self, bn_mode: BatchNormMode) -> nn.Module:
         """Images to 24 channels."""
         return nn.Sequential(
             conv(3, STEM, 3, self._first_stride),
-            placement.last(STEM),
+            bn_mode.last(STEM),
             nn.ReLU6(inplace=True),
-            MBConv(STEM, FIRST, 3, 1, 1, placement),
+            MBConv(STEM, FIRST, 3, 1, 1, bn_mode),
         )
 
     def candidates(self, shape: LayerShape) -> tuple[str, ...]:
         """The blocks, and the skip where the shapes agree."""
         return (*BLOCKS, SKIP) if shape.is_plain else (*BLOCKS,)
 
-    def candidate(self, code: str, shape: LayerShape, placement: Placement) -> nn.Module:
+    def candidate(self, code: str, shape: LayerShape, bn_mode: BatchNormMode) -> nn.Module:
         """A skip or a block."""
         if code == SKIP:
-            return Skip(shape.inputs, placement)
+            return Skip(shape.inputs, bn_mode)
         kernel, expansion = BLOCKS[code]
-        return MBConv(shape.inputs, shape.outputs, kernel, expansion, shape.stride, placement)
+        return MBConv(shape.inputs, shape.outputs, kernel, expansion, shape.stride, bn_mode)
 
-    def head(self, placement: Placement) -> nn.Module:
+    def head(self, bn_mode: BatchNormMode) -> nn.Module:
         """432 to 1728 channels."""
         outputs = self.layers[-1].outputs
-        return nn.Sequential(conv(outputs, HEAD, 1), placement.last(HEAD), nn.ReLU6(inplace=True))
+        return nn.Sequential(conv(outputs, HEAD, 1), bn_mode.last(HEAD), nn.ReLU6(inplace=True))
 
     def codes(self, text: str) -> list[str]:
         """The integers of a string, with or without spaces. Raises ArchitectureError."""

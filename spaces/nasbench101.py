@@ -13,8 +13,8 @@ from spaces import _nasbench101_choices as choices
 from spaces import register
 from spaces._nasbench101_cell import canonical_cell
 from spaces._nasbench101_parts import STEM, CellShape, Part, PlainCell, SlicedPart, SuperCell
-from spaces.base import Space, Supernet, Tap
-from spaces.batchnorm import Placement, freeze_convolutions, initialise
+from spaces.base import FeatureNode, Space, Supernet
+from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise
 from spaces.cost import Cost, count
 from spaces.sketch import Graph, Kind, Sketch, Vertex
 
@@ -82,16 +82,14 @@ class NASBench101(Space):
         """The pruned cell as the benchmark lists it. Raises ArchitectureError."""
         return str(canonical_cell(text))
 
-    def supernet(self, placement: Placement) -> Supernet:
+    def supernet(self, bn_mode: BatchNormMode) -> Supernet:
         """Each operation at each of five vertices of each cell, at the width of the cell."""
-        return NASBench101Supernet(self, placement)
+        return NASBench101Supernet(self, bn_mode)
 
-    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
         """The published network of this cell."""
         cell = canonical_cell(arch)
-        return _Network(
-            self, (PlainCell(shape, cell, placement) for shape in self.shapes), placement
-        )
+        return _Network(self, (PlainCell(shape, cell, bn_mode) for shape in self.shapes), bn_mode)
 
     def cost(self, arch: str) -> Cost:
         """The fixed part plus a look-up per part of each cell."""
@@ -114,7 +112,7 @@ class NASBench101(Space):
     @cached_property
     def _fixed_cost(self) -> Cost:
         with torch.device("meta"):
-            trunk = _Trunk(self, (), Placement.USUAL)
+            trunk = _Trunk(self, (), BatchNormMode.USUAL)
             return count(trunk.stem, 3, self.image_size, self.image_size) + count(
                 trunk.classifier, trunk.classifier.in_features
             )
@@ -123,21 +121,21 @@ class NASBench101(Space):
 @cache
 def _part_cost(part: Part, size: int) -> Cost:
     with torch.device("meta"):
-        return count(part.build(Placement.USUAL), part.inputs, size, size)
+        return count(part.build(BatchNormMode.USUAL), part.inputs, size, size)
 
 
 class _Trunk(nn.Module):
     """What every network of the space shares around its cells."""
 
     def __init__(
-        self, space: NASBench101, cells: Iterable[nn.Module], placement: Placement
+        self, space: NASBench101, cells: Iterable[nn.Module], bn_mode: BatchNormMode
     ) -> None:
         super().__init__()
         self.modules_a_stack = space.modules
-        self.stem = Part(STEM, 3, space.channels).build(placement)
-        self.stem_tap = Tap(searched=False)
+        self.stem = Part(STEM, 3, space.channels).build(bn_mode)
+        self.stem_tap = FeatureNode(searched=False)
         self.cells = nn.ModuleList(cells)
-        self.taps = nn.ModuleList(Tap() for _ in space.shapes)
+        self.taps = nn.ModuleList(FeatureNode() for _ in space.shapes)
         self.downsample = nn.MaxPool2d(2, ceil_mode=True)
         self.classifier = nn.Linear(space.shapes[-1].outputs, space.classes)
         initialise(self)
@@ -167,8 +165,8 @@ class NASBench101Supernet(_Trunk, Supernet):
     Vertex v of the canonical cell takes the operations of the v-th of five places.
     """
 
-    def __init__(self, space: NASBench101, placement: Placement) -> None:
-        super().__init__(space, (SuperCell(shape, placement) for shape in space.shapes), placement)
+    def __init__(self, space: NASBench101, bn_mode: BatchNormMode) -> None:
+        super().__init__(space, (SuperCell(shape, bn_mode) for shape in space.shapes), bn_mode)
         freeze_convolutions(self)
 
     def forward(self, images: Tensor, arch: str) -> Tensor:
@@ -176,7 +174,7 @@ class NASBench101Supernet(_Trunk, Supernet):
         cell = canonical_cell(arch)
         return self.run(images, (partial(place, cell=cell) for place in self.cells))
 
-    def scales(self, arch: str) -> list[Tensor]:
+    def bn_gammas(self, arch: str) -> list[Tensor]:
         """γ of each vertex of each cell, as wide as the vertex; biased pooling has none."""
         return [
             layer.weight[: part.outputs]
@@ -186,11 +184,11 @@ class NASBench101Supernet(_Trunk, Supernet):
             if isinstance(layer, nn.BatchNorm2d)
         ]
 
-    def state_of(self, arch: str) -> dict[str, Tensor]:
+    def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
         """The trunk's entries, and those of the parts of each cell, cut to their width."""
         state = {k: v for k, v in self.state_dict().items() if not k.startswith("cells.")}
         for i, name, part, module in self._chosen(arch):
-            state |= {f"cells.{i}.{name}.{k}": v for k, v in module.state_of(part).items()}
+            state |= {f"cells.{i}.{name}.{k}": v for k, v in module.subnet_state_dict(part).items()}
         return state
 
     def _chosen(self, arch: str) -> Iterator[tuple[int, str, Part, SlicedPart]]:

@@ -11,8 +11,8 @@ from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
 from spaces import register
-from spaces.base import ArchitectureError, Space, Supernet, Tap
-from spaces.batchnorm import Placement, freeze_convolutions, initialise, last_scales
+from spaces.base import ArchitectureError, FeatureNode, Space, Supernet
+from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_scales
 from spaces.cost import Cost, count
 from spaces.ops import AvgPool, ReLUConvBN, Skip, conv
 from spaces.sketch import Graph, Kind, Sketch, Vertex
@@ -101,18 +101,18 @@ class NASBench201(Space):
                 )
         return match.groups()
 
-    def supernet(self, placement: Placement) -> Supernet:
+    def supernet(self, bn_mode: BatchNormMode) -> Supernet:
         """All candidates of every edge, with weights of its own in each cell."""
-        return NASBench201Supernet(self, placement)
+        return NASBench201Supernet(self, bn_mode)
 
-    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
+    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
         """The chosen candidates only."""
         chosen = [(e, op) for e, op in zip(EDGES, self.operations(arch), strict=True) if op != NONE]
         cells = (
-            nn.ModuleDict({_key(e): _candidate(op, channels, placement) for e, op in chosen})
+            nn.ModuleDict({_key(e): _candidate(op, channels, bn_mode) for e, op in chosen})
             for channels in self.widths
         )
-        return _Network(self, cells, placement)
+        return _Network(self, cells, bn_mode)
 
     def cost(self, arch: str) -> Cost:
         """The fixed part plus a look-up per edge."""
@@ -144,14 +144,14 @@ class NASBench201(Space):
         with torch.device("meta"):
             for op in set(OPS) - {NONE}:
                 for channels, size in self.stages:
-                    one = count(_candidate(op, channels, Placement.USUAL), channels, size, size)
+                    one = count(_candidate(op, channels, BatchNormMode.USUAL), channels, size, size)
                     table[op] += Cost(self.cells * one.macs, self.cells * one.params)
         return table
 
     @cached_property
     def _fixed_cost(self) -> Cost:
         with torch.device("meta"):
-            trunk = _Trunk(self, (nn.ModuleDict() for _ in self.widths), Placement.USUAL)
+            trunk = _Trunk(self, (nn.ModuleDict() for _ in self.widths), BatchNormMode.USUAL)
             (first, size), (second, half), (last, quarter) = self.stages
             return (
                 count(trunk.stem, 3, size, size)
@@ -162,13 +162,13 @@ class NASBench201(Space):
             )
 
 
-def _candidate(op: str, channels: int, placement: Placement) -> nn.Module:
+def _candidate(op: str, channels: int, bn_mode: BatchNormMode) -> nn.Module:
     """The operation `op`, which keeps N×channels×H×W; NONE has no module."""
     if op == SKIP:
-        return Skip(channels, placement)
+        return Skip(channels, bn_mode)
     if op == POOL:
-        return AvgPool(channels, 1, placement)
-    return ReLUConvBN(channels, channels, {CONV1: 1, CONV3: 3}[op], 1, placement)
+        return AvgPool(channels, 1, bn_mode)
+    return ReLUConvBN(channels, channels, {CONV1: 1, CONV3: 3}[op], 1, bn_mode)
 
 
 def _key(edge: tuple[int, int]) -> str:
@@ -182,15 +182,15 @@ class _Reduction(nn.Module):
     No choice is made here, so there is no bias to remove and both BatchNorms learn.
     """
 
-    def __init__(self, inputs: int, placement: Placement) -> None:
+    def __init__(self, inputs: int, bn_mode: BatchNormMode) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ReLUConvBN(inputs, 2 * inputs, 3, 2, placement),
-            ReLUConvBN(2 * inputs, 2 * inputs, 3, 1, placement),
+            ReLUConvBN(inputs, 2 * inputs, 3, 2, bn_mode),
+            ReLUConvBN(2 * inputs, 2 * inputs, 3, 1, bn_mode),
         )
         # Rounding up makes odd sizes agree with the strided convolution; even ones do not change.
         self.shortcut = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), conv(inputs, 2 * inputs, 1))
-        self.tap = Tap(searched=False)
+        self.tap = FeatureNode(searched=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W to N×2C×⌈H/2⌉×⌈W/2⌉."""
@@ -212,17 +212,17 @@ class _Trunk(nn.Module):
     """What every network of the space shares around the edges of its cells."""
 
     def __init__(
-        self, space: NASBench201, cells: Iterable[nn.ModuleDict], placement: Placement
+        self, space: NASBench201, cells: Iterable[nn.ModuleDict], bn_mode: BatchNormMode
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            conv(3, space.channels, 3), placement.last(space.channels), Tap(searched=False)
+            conv(3, space.channels, 3), bn_mode.last(space.channels), FeatureNode(searched=False)
         )
         self.cells = nn.ModuleList(cells)
-        self.taps = nn.ModuleList(Tap() for _ in self.cells)
-        self.reductions = nn.ModuleList(_Reduction(c, placement) for c, _ in space.stages[:-1])
+        self.taps = nn.ModuleList(FeatureNode() for _ in self.cells)
+        self.reductions = nn.ModuleList(_Reduction(c, bn_mode) for c, _ in space.stages[:-1])
         width, _ = space.stages[-1]
-        self.head = nn.Sequential(placement.last(width), nn.ReLU(inplace=True))
+        self.head = nn.Sequential(bn_mode.last(width), nn.ReLU(inplace=True))
         self.classifier = nn.Linear(width, space.classes)
         self.stage_length = space.cells
         initialise(self)
@@ -249,28 +249,28 @@ class _Network(_Trunk):
 class NASBench201Supernet(_Trunk, Supernet):
     """Every candidate of every edge; a forward pass runs one of them an edge, `none` nothing."""
 
-    def __init__(self, space: NASBench201, placement: Placement) -> None:
+    def __init__(self, space: NASBench201, bn_mode: BatchNormMode) -> None:
         cells = (
-            nn.ModuleDict({_key(edge): self._candidates(width, placement) for edge in EDGES})
+            nn.ModuleDict({_key(edge): self._candidates(width, bn_mode) for edge in EDGES})
             for width in space.widths
         )
-        super().__init__(space, cells, placement)
+        super().__init__(space, cells, bn_mode)
         self.space = space
         freeze_convolutions(self)
 
     @staticmethod
-    def _candidates(channels: int, placement: Placement) -> nn.ModuleDict:
-        return nn.ModuleDict({op: _candidate(op, channels, placement) for op in OPS if op != NONE})
+    def _candidates(channels: int, bn_mode: BatchNormMode) -> nn.ModuleDict:
+        return nn.ModuleDict({op: _candidate(op, channels, bn_mode) for op in OPS if op != NONE})
 
     def forward(self, images: Tensor, arch: str) -> Tensor:
         """N×3×H×W images to N×classes scores along `arch`."""
         return self.run(images, self._chosen(arch))
 
-    def scales(self, arch: str) -> list[Tensor]:
+    def bn_gammas(self, arch: str) -> list[Tensor]:
         """γ of each chosen operation over all cells; `none`, biased skip and pool have none."""
         return last_scales(op for edges in self._chosen(arch) for op in edges.values())
 
-    def state_of(self, arch: str) -> dict[str, Tensor]:
+    def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
         """The trunk's entries, and those of the chosen candidates under the edge's name."""
         state = {k: v for k, v in self.state_dict().items() if not k.startswith("cells.")}
         for cell, edges in enumerate(self._chosen(arch)):

@@ -8,7 +8,7 @@ from torch import nn
 
 from spaces import register
 from spaces.base import ArchitectureError
-from spaces.batchnorm import Placement
+from spaces.batchnorm import BatchNormMode
 from spaces.layered import LayeredSpace, LayerShape, layer_shapes
 from spaces.ops import MBConv, Skip, conv
 
@@ -46,24 +46,24 @@ class NASBenchMacro(LayeredSpace):
         """The shapes of the eight layers."""
         return layer_shapes(STEM, self.image_size, STAGES)
 
-    def stem(self, placement: Placement) -> nn.Module:
+    def stem(self, bn_mode: BatchNormMode) -> nn.Module:
         """Images to 32 channels."""
-        return nn.Sequential(conv(3, STEM, 3), placement.last(STEM), nn.ReLU(inplace=True))
+        return nn.Sequential(conv(3, STEM, 3), bn_mode.last(STEM), nn.ReLU(inplace=True))
 
-    def candidate(self, code: str, shape: LayerShape, placement: Placement) -> nn.Module:
+    def candidate(self, code: str, shape: LayerShape, bn_mode: BatchNormMode) -> nn.Module:
         """A block or an identity, which is a projection where input and output shapes differ."""
         if code in BLOCKS:
-            block = (*BLOCKS[code], shape.stride, placement)
+            block = (*BLOCKS[code], shape.stride, bn_mode)
             return MBConv(shape.inputs, shape.outputs, *block, activation=nn.ReLU)
         if shape.is_plain:
-            return Skip(shape.inputs, placement)
+            return Skip(shape.inputs, bn_mode)
         projection = conv(shape.inputs, shape.outputs, 1, shape.stride)
-        return nn.Sequential(projection, placement.last(shape.outputs))
+        return nn.Sequential(projection, bn_mode.last(shape.outputs))
 
-    def head(self, placement: Placement) -> nn.Module:
+    def head(self, bn_mode: BatchNormMode) -> nn.Module:
         """256 to 1280 channels."""
         outputs = self.layers[-1].outputs
-        return nn.Sequential(conv(outputs, HEAD, 1), placement.last(HEAD), nn.ReLU(inplace=True))
+        return nn.Sequential(conv(outputs, HEAD, 1), bn_mode.last(HEAD), nn.ReLU(inplace=True))
 
     def codes(self, text: str) -> str:
         """The string itself. Raises ArchitectureError."""

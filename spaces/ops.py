@@ -1,8 +1,8 @@
-"""Operations that several spaces use: each keeps to the BatchNorm placement it is given."""
+"""Operations that several spaces use: each keeps to the BatchNorm mode it is given."""
 
 from torch import Tensor, nn
 
-from spaces.batchnorm import Placement
+from spaces.batchnorm import BatchNormMode
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -14,9 +14,9 @@ class ReLUConvBN(nn.Sequential):
     """ReLU, convolution, BatchNorm. Not in place: other operations may read the same input."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, placement: Placement
+        self, inputs: int, outputs: int, kernel: int, stride: int, bn_mode: BatchNormMode
     ) -> None:
-        super().__init__(nn.ReLU(), conv(inputs, outputs, kernel, stride), placement.last(outputs))
+        super().__init__(nn.ReLU(), conv(inputs, outputs, kernel, stride), bn_mode.last(outputs))
 
 
 class MBConv(nn.Module):
@@ -32,20 +32,20 @@ class MBConv(nn.Module):
         kernel: int,
         expansion: int,
         stride: int,
-        placement: Placement,
+        bn_mode: BatchNormMode,
         activation: type[nn.Module] = nn.ReLU6,
     ) -> None:
         super().__init__()
         hidden = inputs * expansion
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers += [conv(inputs, hidden, 1), placement.inner(hidden), activation(inplace=True)]
+            layers += [conv(inputs, hidden, 1), bn_mode.inner(hidden), activation(inplace=True)]
         layers += [
             conv(hidden, hidden, kernel, stride, groups=hidden),
-            placement.inner(hidden),
+            bn_mode.inner(hidden),
             activation(inplace=True),
             conv(hidden, outputs, 1),
-            placement.last(outputs),
+            bn_mode.last(outputs),
         ]
         self.body = nn.Sequential(*layers)
         self.residual = stride == 1 and inputs == outputs
@@ -59,24 +59,22 @@ class MBConv(nn.Module):
 class Skip(nn.Sequential):
     """The identity; in an unbiased supernet followed by its own BatchNorm."""
 
-    def __init__(self, channels: int, placement: Placement) -> None:
-        super().__init__(placement.after_parameter_free(channels))
+    def __init__(self, channels: int, bn_mode: BatchNormMode) -> None:
+        super().__init__(bn_mode.after_parameter_free(channels))
 
 
 class MaxPool(nn.Sequential):
     """3×3 max pooling."""
 
-    def __init__(self, channels: int, stride: int, placement: Placement) -> None:
-        super().__init__(
-            nn.MaxPool2d(3, stride, padding=1), placement.after_parameter_free(channels)
-        )
+    def __init__(self, channels: int, stride: int, bn_mode: BatchNormMode) -> None:
+        super().__init__(nn.MaxPool2d(3, stride, padding=1), bn_mode.after_parameter_free(channels))
 
 
 class AvgPool(nn.Sequential):
     """3×3 average pooling; at the border the mean of what is there."""
 
-    def __init__(self, channels: int, stride: int, placement: Placement) -> None:
+    def __init__(self, channels: int, stride: int, bn_mode: BatchNormMode) -> None:
         super().__init__(
             nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
-            placement.after_parameter_free(channels),
+            bn_mode.after_parameter_free(channels),
         )

@@ -20,10 +20,10 @@ from app.data.image_data import ImageData, Split
 from app.retrain.recipe import Recipe
 from app.retrain.training import NetworkTraining
 from app.scores import SCORES
-from app.scores.observation import Anchors, Observation
+from app.scores.trace import ProbeBatch, Trace
 from app.settings import SupernetSettings
 from app.supernet.training import SupernetTraining
-from spaces import Placement, Space
+from spaces import BatchNormMode, Space
 
 CPU, DEVICE = torch.device("cpu"), torch.device("meta")
 SIZE = 16
@@ -77,7 +77,7 @@ def test_a_copy_that_waits_is_seen() -> None:
 def test_steps_of_the_supernet_stay_on_the_device(name: str, place: torch.device) -> None:
     training = SupernetTraining(
         space_of(name),
-        Placement.UNBIASED,
+        BatchNormMode.UNBIASED,
         data_on(place),
         SupernetSettings(batch_size=8),
         0,
@@ -108,10 +108,10 @@ def test_steps_of_a_retraining_stay_on_the_device(name: str, place: torch.device
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_stay_on_the_device_until_their_value_is_read(name: str) -> None:
     space = space_of(name)
-    supernet: nn.Module = space.supernet(Placement.UNBIASED).to(DEVICE)
-    anchors = Anchors.draw(data_on(DEVICE), 8, 0, DEVICE)
+    supernet: nn.Module = space.supernet(BatchNormMode.UNBIASED).to(DEVICE)
+    probe = ProbeBatch.draw(data_on(DEVICE), 8, 0, DEVICE)
     reads = "item\\(\\) cannot be called on meta|nonzero"  # a number, or how many are not constant
     for score in SCORES.values():
-        observation = Observation(space, supernet, space.sample(Random(1)), anchors)  # type: ignore[arg-type]
+        trace = Trace(space, supernet, space.sample(Random(1)), probe)  # type: ignore[arg-type]
         with pytest.raises(RuntimeError, match=reads):
-            score(observation)
+            score(trace)

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from spaces import (
     ArchitectureError,
+    BatchNormMode,
     Cost,
+    FeatureNode,
     InfeasibleError,
-    Placement,
     Space,
     Supernet,
-    Tap,
     register,
 )
 from spaces.batchnorm import freeze_convolutions, initialise
@@ -27,12 +27,12 @@ from spaces.cost import count
 OPS = ("conv1", "conv3", "skip")
 
 
-def _operation(op: str, channels: int, placement: Placement) -> nn.Module:
+def _operation(op: str, channels: int, bn_mode: BatchNormMode) -> nn.Module:
     if op == "skip":
-        return placement.after_parameter_free(channels)
+        return bn_mode.after_parameter_free(channels)
     kernel = int(op[-1])
     convolution = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolution, placement.last(channels), nn.ReLU())
+    return nn.Sequential(convolution, bn_mode.last(channels), nn.ReLU())
 
 
 @register
@@ -75,12 +75,12 @@ class Toy(Space):
             )
         return ops
 
-    def supernet(self, placement: Placement) -> Supernet:
-        return ToySupernet(self, placement)
+    def supernet(self, bn_mode: BatchNormMode) -> Supernet:
+        return ToySupernet(self, bn_mode)
 
-    def network(self, arch: str, placement: Placement = Placement.USUAL) -> nn.Module:
-        layers = [_operation(op, self.channels, placement) for op in self._ops(arch)]
-        return ToyNetwork(self, layers, placement)
+    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
+        layers = [_operation(op, self.channels, bn_mode) for op in self._ops(arch)]
+        return ToyNetwork(self, layers, bn_mode)
 
     def cost(self, arch: str) -> Cost:
         with torch.device("meta"):
@@ -97,16 +97,16 @@ class LongToy(Toy):
 
 
 class ToyNetwork(nn.Module):
-    def __init__(self, space: Toy, layers: list[nn.Module], placement: Placement) -> None:
+    def __init__(self, space: Toy, layers: list[nn.Module], bn_mode: BatchNormMode) -> None:
         super().__init__()
         self.space = space
         self.stem = nn.Sequential(
             nn.Conv2d(3, space.channels, 3, stride=4, padding=1, bias=False),
-            placement.last(space.channels),
+            bn_mode.last(space.channels),
             nn.ReLU(),
         )
         self.layers = nn.ModuleList(layers)
-        self.taps = nn.ModuleList(Tap() for _ in range(space.length))
+        self.taps = nn.ModuleList(FeatureNode() for _ in range(space.length))
         self.classifier = nn.Linear(space.channels, space.classes)
         initialise(self)
 
@@ -121,12 +121,12 @@ class ToyNetwork(nn.Module):
 
 
 class ToySupernet(ToyNetwork, Supernet):
-    def __init__(self, space: Toy, placement: Placement) -> None:
+    def __init__(self, space: Toy, bn_mode: BatchNormMode) -> None:
         layers = [
-            nn.ModuleDict({op: _operation(op, space.channels, placement) for op in OPS})
+            nn.ModuleDict({op: _operation(op, space.channels, bn_mode) for op in OPS})
             for _ in range(space.length)
         ]
-        super().__init__(space, layers, placement)
+        super().__init__(space, layers, bn_mode)
         freeze_convolutions(self)
 
     def forward(self, images: Tensor, arch: str) -> Tensor:
@@ -135,7 +135,7 @@ class ToySupernet(ToyNetwork, Supernet):
     def _path(self, arch: str) -> list[nn.Module]:
         return [layer[op] for layer, op in zip(self.layers, self.space._ops(arch), strict=True)]
 
-    def scales(self, arch: str) -> list[Tensor]:
+    def bn_gammas(self, arch: str) -> list[Tensor]:
         return [
             module.weight
             for operation in self._path(arch)
@@ -143,7 +143,7 @@ class ToySupernet(ToyNetwork, Supernet):
             if isinstance(module, nn.BatchNorm2d)
         ]
 
-    def state_of(self, arch: str) -> dict[str, Tensor]:
+    def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
         state = {k: v for k, v in self.state_dict().items() if not k.startswith("layers.")}
         for i, operation in enumerate(self._path(arch)):
             state |= {f"layers.{i}.{k}": v for k, v in operation.state_dict().items()}

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from app.atomic import DamagedError, write_atomically
 from app.cluster.shared import Shared, reference_hash, supernet_hash
+from app.console import console
 from app.errors import InputError
-from app.files import DamagedError, write_atomically
-from app.progress import console
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_checkpoint
-from app.workbench import Files
+from app.workbench import StudyPaths
 
 SECONDS_WITHOUT_BYTES = 60
 HINT = "give --supernet FOLDER or URL where the main command keeps it"
 
 
-def fetch(place: str | None, files: Files, shared: Shared) -> None:
+def fetch(place: str | None, paths: StudyPaths, shared: Shared) -> None:
     """Have the study's supernet and reference sample in `files`, copied from `place` if need be.
 
     So is a table of latencies, for the same operation to take the same time everywhere.
@@ -31,8 +31,8 @@ def fetch(place: str | None, files: Files, shared: Shared) -> None:
     those of the study, or cannot be had.
     """
     wanted: list[tuple[str, Path, Callable[[Path], str]]] = [
-        (shared.supernet, files.supernet, _hash_of_supernet),
-        (shared.reference, files.reference, _hash_of_reference),
+        (shared.supernet, paths.supernet, _hash_of_supernet),
+        (shared.reference, paths.reference, _hash_of_reference),
     ]
     for expected, path, hash_of in wanted:
         if path.exists() and _is(path, expected, hash_of):
@@ -52,8 +52,8 @@ def fetch(place: str | None, files: Files, shared: Shared) -> None:
         finally:
             arrived.unlink(missing_ok=True)
         console.print(f"Fetched {path} from {_shown(place)}", soft_wrap=True, markup=False)
-    if place is not None and shared.has_latencies and not files.latency.exists():
-        _copy(place, files.latency.name, files.latency)  # it has a checksum of its own, and grows
+    if place is not None and shared.has_latencies and not paths.latency.exists():
+        _copy(place, paths.latency.name, paths.latency)  # it has a checksum of its own, and grows
 
 
 def _hash_of_supernet(path: Path) -> str:

@@ -10,14 +10,14 @@ from optuna.study import Study
 
 from app.cluster.fetch import fetch
 from app.cluster.shared import Shared, read_shared
+from app.console import console
 from app.device import device_name, pick_device
 from app.errors import InputError
-from app.progress import console
 from app.run import group_commit, missing_trials, search
 from app.search.storage import check_storage, open_engine, open_storage
 from app.search.study import DEFINITION, check_definition, own_study
 from app.settings import database_url
-from app.workbench import Files, open_data, set_up, study_definition
+from app.workbench import StudyPaths, open_data, set_up, study_definition
 from app.workers import at_work, preparing, study_locks
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -39,19 +39,19 @@ def work(name: str, own: dict[str, Any], place: str | None, wait: float) -> None
     study, shared = _prepared(storage, name, wait)
     settings = shared.settings_here({**own, "name": name})
     device = pick_device(settings.device)
-    files = Files(settings.folder)
-    files.check_writable()
-    data, space = open_data(settings, files, device)
+    paths = StudyPaths(settings.folder)
+    paths.check_writable()
+    data, space = open_data(settings, paths, device)
     here = study_definition(settings, data)
     hint = "give this worker the --dataset, and use the version of the program, of the main command"
     check_definition(study.user_attrs[DEFINITION], here, f"study '{name}'", hint)
     with ExitStack() as working:
-        with preparing(files.folder, wait=True):
-            fetch(place, files, shared)
-            bench = set_up(settings, files, device, data, space)
+        with preparing(paths.folder, wait=True):
+            fetch(place, paths, shared)
+            context = set_up(settings, paths, device, data, space)
         engine = open_engine(url)
         working.callback(engine.dispose)
-        worker = working.enter_context(at_work(study_locks(engine, files.folder, name)))
+        worker = working.enter_context(at_work(study_locks(engine, paths.folder, name)))
         commit = group_commit(engine, study)
         if commit is None:  # each trial would be running while it is scored, and look left behind
             raise InputError("trials cannot be committed in groups here, so there are no workers")
@@ -61,7 +61,7 @@ def work(name: str, own: dict[str, Any], place: str | None, wait: float) -> None
             soft_wrap=True,
             markup=False,
         )
-        ended = search(settings, storage, study, bench, commit, worker)
+        ended = search(settings, storage, study, context, commit, worker)
     missing = missing_trials(settings, study)
     console.print(
         ended or f"Study {name} has its {settings.search.trials - missing} trials.",

@@ -22,7 +22,7 @@ from app.errors import InputError
 from app.scores.reference import Reference
 from app.search.connect import is_sqlite
 from app.settings import StudySettings
-from app.workbench import Workbench
+from app.workbench import EvaluationContext
 
 KEY = "shared"
 OF_A_MACHINE = {"runs", "data_dir", "storage", "device"}
@@ -40,13 +40,13 @@ class Shared:
     reference: str
 
     @staticmethod
-    def of(bench: Workbench) -> "Shared":
+    def of(context: EvaluationContext) -> "Shared":
         """What a workbench that is set up has to share."""
-        values = bench.settings.to_save()
+        values = context.settings.to_save()
         return Shared(
             {key: value for key, value in values.items() if key not in OF_A_MACHINE},
-            supernet_hash(bench.training.supernet.state_dict()),
-            reference_hash(bench.reference),
+            supernet_hash(context.training.supernet.state_dict()),
+            reference_hash(context.reference),
         )
 
     @property
@@ -74,16 +74,16 @@ def read_shared(study: Study) -> Shared | None:
     return None if values is None else Shared(**values)
 
 
-def share(study: Study, bench: Workbench) -> None:
+def share(study: Study, context: EvaluationContext) -> None:
     """Leave it for workers; to be called when the workbench is set up.
 
     Raises InputError if the trials of a study on a server were scored with another supernet or
     sample: those of another machine, where this command was run before.
     """
-    now, before = Shared.of(bench), read_shared(study)
-    files = bench.files
-    if before is not None and not is_sqlite(make_url(bench.settings.storage_url)):
-        for name, path in (("supernet", files.supernet), ("reference", files.reference)):
+    now, before = Shared.of(context), read_shared(study)
+    paths = context.paths
+    if before is not None and not is_sqlite(make_url(context.settings.storage_url)):
+        for name, path in (("supernet", paths.supernet), ("reference", paths.reference)):
             if getattr(before, name) != getattr(now, name) and study.get_trials(deepcopy=False):
                 raise InputError(
                     f"'{path}' is not what the trials of study '{study.study_name}' were scored "

@@ -7,11 +7,11 @@ from app.dashboard.artifacts import Attachments, artifact_store
 from app.drawing import svg
 from app.report.front import Row
 from app.report.material import Material
-from app.settings import Objective
+from app.settings import CostName
 
 DRAWING = "architecture.svg"
 MARK = "*This note is written by the search; remove this line to keep your edits.*"
-MOST_PUBLISHED = 40
+MAX_NOTES = 40
 
 
 def publish(study: Study, material: Material) -> None:
@@ -26,7 +26,7 @@ def publish(study: Study, material: Material) -> None:
     ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     first = {row.arch: row for row in reversed(material.rows)}
     retrained = [row for row in first.values() if material.retrained(row)]
-    for row in dict.fromkeys([*material.best(MOST_PUBLISHED), *retrained]):
+    for row in dict.fromkeys([*material.best(MAX_NOTES), *retrained]):
         trial_id = ids[row.trial]
         notes.write(trial_id, _about_trial(material, row))
         if not attachments.has(trial_id, DRAWING):
@@ -57,7 +57,7 @@ class Notes:
 def _costs(material: Material) -> str:
     latency = material.settings.latency
     images = "one image" if latency.batch == 1 else f"{latency.batch} images"
-    meaning: dict[Objective, str] = {
+    meaning: dict[CostName, str] = {
         "flops": "flops (down) are multiply–adds",
         "latency": f"latency_ms (down) is how long {images} take on the searching machine, "
         + ("a sum over operations" if latency.source == "table" else "measured"),

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from app.atomic import is_file
 from app.dashboard.artifacts import artifact_store
 from app.errors import InputError
-from app.files import is_file
 from app.search.overview import ONE_IN, SHOWN_FIRST, OverviewStorage
 from app.search.storage import Storage, open_storage
 from app.settings import DATABASE, database_url

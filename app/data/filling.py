@@ -7,9 +7,9 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, as_completed
 from PIL import Image
 from torch import Tensor
 
+from app.console import progress_bar
 from app.data.pictures import Pictures
 from app.errors import InputError
-from app.progress import progress_bar
 
 CHUNK = 16  # pictures a task: the pool costs little, and a few large photographs keep it busy
 PATIENCE = 1.0  # seconds before a bar appears

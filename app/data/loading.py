@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from app.console import console
 from app.data import storage
 from app.data.filling import fill
 from app.data.folder import LAYOUT, read_folder
@@ -11,7 +12,6 @@ from app.data.image_data import ImageData, Split, channel_statistics, fingerprin
 from app.data.pictures import Pictures, Source
 from app.data.registry import readers
 from app.errors import InputError
-from app.progress import console
 
 MIN_SIZE = 8
 MOST_BROKEN = 10

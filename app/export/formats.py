@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from app.files import write_atomically
+from app.atomic import write_atomically
 
 TOLERANCE = 1e-4
 """Of class scores, absolute or relative to their size."""

@@ -16,17 +16,17 @@ import torch
 from rich.console import Console
 from safetensors.torch import save
 
+from app.atomic import remove_leftovers, write_atomically, write_json
 from app.data import ImageData
 from app.errors import InputError
 from app.export.formats import INPUT, OUTPUT, WRITERS
 from app.export.weights import Weighted, weighted_network
-from app.files import remove_leftovers, write_atomically, write_json
 from app.report.front import completed_rows
-from app.retrain.choice import Chosen, Selection, choose
+from app.retrain.choice import SelectedArch, Selection, choose
 from app.search.storage import open_storage
 from app.search.study import find_study
 from app.settings import StudySettings
-from app.workbench import Files, check_space, open_data, study_definition
+from app.workbench import StudyPaths, check_space, open_data, study_definition
 
 FORMAT = "bnnas exported network 1"
 CHECKED_IMAGES = 16
@@ -45,9 +45,9 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
             raise InputError(f"--out {place}: the name must end in {' or '.join(WRITERS)}")
         _check_place(place)
     check_space(settings.space)
-    files = Files(settings.folder)
-    data, space = open_data(settings, files, CPU)
-    storage = open_storage(settings.storage_url) if files.folder.exists() else None
+    paths = StudyPaths(settings.folder)
+    data, space = open_data(settings, paths, CPU)
+    storage = open_storage(settings.storage_url) if paths.folder.exists() else None
     definition = study_definition(settings, data)
     study = find_study(storage, settings.name, definition) if storage else None
     rows = completed_rows(study) if study else []
@@ -57,7 +57,7 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
             f"{len(chosen)} networks are given, where export writes one: "
             "give one --trial N, --arch STRING, or --pick knee, best-score or max-flops=300M"
         )
-    weighted = weighted_network(settings, files, data, space, chosen[0].arch)
+    weighted = weighted_network(settings, paths, data, space, chosen[0].arch)
     if weighted is None:
         raise InputError(
             f"there are no weights yet: run python main.py retrain --study {settings.name} …, "
@@ -86,7 +86,7 @@ def export(settings: StudySettings, selection: Selection, places: Sequence[Path]
 def describe(
     settings: StudySettings,
     data: ImageData,
-    chosen: Chosen,
+    chosen: SelectedArch,
     weighted: Weighted,
     definition: dict[str, Any],
 ) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def describe(
     }
 
 
-def _say(weighted: Weighted, settings: StudySettings, chosen: Chosen) -> None:
+def _say(weighted: Weighted, settings: StudySettings, chosen: SelectedArch) -> None:
     """Which weights these are."""
     if weighted.retrained:
         text = f"{chosen.label}: retrained for {weighted.retrained.epochs} epochs"

@@ -14,8 +14,8 @@ from app.retrain.training import accuracy
 from app.search.study import check_definition
 from app.settings import StudySettings
 from app.supernet.checkpoint import load_or_refuse
-from app.workbench import Files, create_space, study_definition, supernet_definition
-from spaces import Cost, Placement, Space
+from app.workbench import StudyPaths, create_space, study_definition, supernet_definition
+from spaces import BatchNormMode, Cost, Space
 
 CALIBRATION = 2000
 BATCH = 250
@@ -35,23 +35,23 @@ class Weighted:
 
 
 def weighted_network(
-    settings: StudySettings, files: Files, data: ImageData, space: Space, arch: str
+    settings: StudySettings, paths: StudyPaths, data: ImageData, space: Space, arch: str
 ) -> Weighted | None:
     """`arch` with the best weights there are; None if there is neither a training nor a supernet.
 
     Of several trainings the one with the highest validation accuracy is taken.
     """
-    results = read_results(files.retrained, study_definition(settings, data))
+    results = read_results(paths.retrained, study_definition(settings, data))
     result = best_of(results, arch)
     if result is not None:
         network = space.network(arch)
         network.load_state_dict(load_best(result.folder))
         cost = Cost(result.flops, result.params)
         return Weighted(network.eval(), cost, result.test_accuracy, "retraining", result)
-    if not files.supernet.exists():
+    if not paths.supernet.exists():
         return None
     small = create_space(settings, data, settings.supernet_space_options)
-    network, steps = _from_supernet(settings, files, data, small, arch)
+    network, steps = _from_supernet(settings, paths, data, small, arch)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     right = accuracy(network, data, data.test.pixels, data.test.labels)
     cost = Cost(small.cost(arch).macs, parameters)
@@ -59,20 +59,20 @@ def weighted_network(
 
 
 def _from_supernet(
-    settings: StudySettings, files: Files, data: ImageData, space: Space, arch: str
+    settings: StudySettings, paths: StudyPaths, data: ImageData, space: Space, arch: str
 ) -> tuple[nn.Module, int]:
     """The sub-network of the supernet, its BatchNorm given statistics of training images.
 
     With how many steps the supernet was trained for.
     """
-    placement = Placement(settings.batchnorm)
-    supernet = space.supernet(placement)
-    state = load_or_refuse(files.supernet)
+    bn_mode = BatchNormMode(settings.batchnorm)
+    supernet = space.supernet(bn_mode)
+    state = load_or_refuse(paths.supernet)
     definition = supernet_definition(settings, data)
-    check_definition(state["definition"], definition, f"the supernet '{files.supernet}'")
+    check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
     supernet.load_state_dict(state["supernet"])
-    network = space.network(arch, placement)
-    network.load_state_dict(supernet.state_of(arch))
+    network = space.network(arch, bn_mode)
+    network.load_state_dict(supernet.subnet_state_dict(arch))
     pixels = data.train.pixels
     step = max(1, len(pixels) // CALIBRATION)  # a folder's pictures are sorted by class
     spread = pixels[::step]

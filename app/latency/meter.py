@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from app.console import progress_bar
 from app.latency.measure import measure_latency
 from app.latency.table import LatencyTable
-from app.progress import progress_bar
 from app.settings import LatencySettings
 from spaces import Space
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from app.atomic import DamagedError, read_checked, write_checked
 from app.errors import InputError
-from app.files import DamagedError, read_checked, write_checked
 from app.latency.measure import machine, measure_latency
 
 FORMAT = "bnnas latency table 1"

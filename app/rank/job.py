@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from app.atomic import check_output
+from app.console import progress_bar
 from app.device import pick_device
-from app.files import check_output
 from app.interrupt import stop_between_steps
-from app.progress import progress_bar
 from app.rank.choice import choose_scores
 from app.rank.columns import hardware, score_columns, seconds_per_architecture
 from app.rank.measure import measure
@@ -15,7 +15,7 @@ from app.rank.store import Store
 from app.rank.table import read_table
 from app.settings import StudySettings
 from app.workbench import (
-    Files,
+    StudyPaths,
     baseline_definition,
     check_space,
     open_data,
@@ -52,24 +52,24 @@ def rank(
     check_space(settings.space)
     table = read_table(table_path, column)
     device = pick_device(settings.device)
-    files = Files(settings.folder)
-    files.check_writable()
+    paths = StudyPaths(settings.folder)
+    paths.check_writable()
     if json_file is not None:
         check_output(json_file)
-    data, space = open_data(settings, files, device)
+    data, space = open_data(settings, paths, device)
     table = table.canonical(space)
     if sample is not None:
         table = table.sample(sample, settings.seed)
-    with preparing(files.folder, wait=False):
+    with preparing(paths.folder, wait=False):
         definition = score_definition(settings, data)
-        store = Store(files.rank, definition, baseline_definition(settings, data))
-        bench = set_up(settings, files, device, data, space)
+        store = Store(paths.rank, definition, baseline_definition(settings, data))
+        context = set_up(settings, paths, device, data, space)
         with stop_between_steps() as check:
-            measure(bench, table.archs, chosen, store, check)
+            measure(context, table.archs, chosen, store, check)
 
         archs = [row.arch for row in table.rows]
         costs = [space.cost(arch) for arch in archs]
-        columns = score_columns(archs, chosen, store, bench.composite)
+        columns = score_columns(archs, chosen, store, context.composite)
         judge = Judge(
             [row.accuracy for row in table.rows], [cost.macs for cost in costs], settings.seed
         )

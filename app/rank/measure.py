@@ -3,21 +3,21 @@
 import time
 from collections.abc import Callable, Sequence
 
+from app.console import progress_bar
 from app.device import device_name
-from app.progress import progress_bar
 from app.rank.choice import measured_parts
 from app.rank.store import Store
 from app.scores import BASELINES, SCORES
-from app.scores.observation import Observation
 from app.scores.scorer import Scores, finite
-from app.workbench import Workbench
+from app.scores.trace import Trace
+from app.workbench import EvaluationContext
 
 Measurement = Callable[[str], Scores]
 """One or several scores of an architecture."""
 
 
 def measure(
-    bench: Workbench,
+    context: EvaluationContext,
     archs: Sequence[str],
     chosen: Sequence[str],
     store: Store,
@@ -27,8 +27,8 @@ def measure(
 
     `check` is called between measurements and may raise KeyboardInterrupt.
     """
-    hardware = device_name(bench.device)
-    measurements = _measurements(bench, chosen)
+    hardware = device_name(context.device)
+    measurements = _measurements(context, chosen)
 
     def lacking(arch: str) -> list[Measurement]:
         return [
@@ -50,24 +50,26 @@ def measure(
             advance()
 
 
-def _measurements(bench: Workbench, chosen: Sequence[str]) -> dict[tuple[str, ...], Measurement]:
-    """By the names of the scores that each yields: ours share one observation, as in a search."""
+def _measurements(
+    context: EvaluationContext, chosen: Sequence[str]
+) -> dict[tuple[str, ...], Measurement]:
+    """By the names of the scores that each yields: ours share one trace, as in a search."""
     parts = dict.fromkeys(part for name in chosen for part in measured_parts(name))
     measurements: dict[tuple[str, ...], Measurement] = {}
     if any(part in SCORES for part in parts):
-        measurements[tuple(SCORES)] = bench.scorer.or_none
+        measurements[tuple(SCORES)] = context.scorer.or_none
     for part in parts:
         if part in BASELINES:
-            measurements[(part,)] = _baseline(bench, part)
+            measurements[(part,)] = _baseline(context, part)
     return measurements
 
 
-def _baseline(bench: Workbench, name: str) -> Measurement:
-    """A baseline with an observation of its own, so that no score saves time at another's cost."""
-    scorer = bench.scorer
+def _baseline(context: EvaluationContext, name: str) -> Measurement:
+    """A baseline with an trace of its own, so that no score saves time at another's cost."""
+    scorer = context.scorer
 
     def measurement(arch: str) -> Scores:
-        observation = Observation(scorer.space, scorer.supernet, arch, scorer.anchors)
-        return {name: finite(BASELINES[name](observation))}
+        trace = Trace(scorer.space, scorer.supernet, arch, scorer.probe)
+        return {name: finite(BASELINES[name](trace))}
 
     return measurement

@@ -13,8 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as Shown
 
+from app.atomic import write_json, write_text
 from app.errors import InputError
-from app.files import write_json, write_text
 from app.rank.bootstrap import Interval
 from app.rank.columns import Columns
 from app.rank.picture import write_pictures

@@ -9,7 +9,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from app.files import write_atomically
+from app.atomic import write_atomically
 
 GRID = 4
 """Panels side by side in the overview, at most."""

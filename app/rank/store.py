@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.files import set_aside, write_text
+from app.atomic import set_aside, write_text
 from app.scores import BASELINES, SCORES
 from app.scores.scorer import Scores
 from app.search.study import check_definition

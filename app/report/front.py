@@ -12,8 +12,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from app.files import write_text
-from app.settings import Objective
+from app.atomic import write_text
+from app.settings import CostName
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ class Cost:
         return f"{self.of(row):.{self.digits}f}"
 
 
-COSTS: dict[Objective, Cost] = {
+COSTS: dict[CostName, Cost] = {
     "flops": Cost("FLOPs (M)", "multiply–adds (M)", "M multiply–adds", 1e6, 1, "flops"),
     "latency": Cost("latency (ms)", "latency (ms)", "ms", 1.0, 3, "latency_ms"),
 }
 
 
-def pareto_front(rows: Sequence[Row], objectives: Sequence[Objective] = ("flops",)) -> list[Row]:
+def pareto_front(rows: Sequence[Row], objectives: Sequence[CostName] = ("flops",)) -> list[Row]:
     """Feasible rows that no feasible row beats in score and all objectives.
 
     Cheapest by the first objective first; one row an architecture.
@@ -117,12 +117,12 @@ def write_front(path: Path, front: list[Row]) -> None:
     write_text(path, text.getvalue())
 
 
-def shown_costs(objectives: Sequence[Objective]) -> list[Cost]:
+def shown_costs(objectives: Sequence[CostName]) -> list[Cost]:
     """The columns of a table: FLOPs always, latency where it is an objective."""
     return [COSTS[name] for name in COSTS if name == "flops" or name in objectives]
 
 
-def front_table(front: list[Row], objectives: Sequence[Objective] = ("flops",)) -> Table:
+def front_table(front: list[Row], objectives: Sequence[CostName] = ("flops",)) -> Table:
     """The front for a terminal."""
     costs = shown_costs(objectives)
     names = " and ".join("FLOPs" if name == "flops" else name for name in objectives)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from app.atomic import write_text
 from app.drawing import svg
-from app.files import write_text
 from app.report.charts import charts
 from app.report.commands import commands
 from app.report.front import Row, shown_costs
 from app.report.markdown import PACKAGES
 from app.report.material import Material
 
-MOST_DRAWN = 40
+MAX_DRAWINGS = 40
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2730;max-width:1080px;
@@ -114,7 +114,7 @@ def _retrained(material: Material) -> list[str]:
 
 
 def _front(material: Material) -> list[str]:
-    shown = material.best(MOST_DRAWN)
+    shown = material.best(MAX_DRAWINGS)
     parts = [_network(material, row) for row in shown]
     if len(shown) < len(material.front):
         parts.append(f"<p>The {len(shown)} best are shown; front.csv has all.</p>")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from app.files import write_text
+from app.atomic import write_text
 from app.report.front import shown_costs
 from app.report.material import Material
 

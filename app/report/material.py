@@ -11,7 +11,7 @@ from app.retrain.result import Result, best_of, read_results
 from app.scores.reference import Reference
 from app.settings import StudySettings
 from app.supernet.checkpoint import load_or_refuse
-from app.workbench import Files
+from app.workbench import StudyPaths
 from spaces import Space
 
 
@@ -36,14 +36,14 @@ class Material:
     @staticmethod
     def gather(
         settings: StudySettings,
-        files: Files,
+        paths: StudyPaths,
         study: Study,
         definition: dict[str, Any],
         space: Space,
         hardware: str,
     ) -> "Material":
         """Read the files of a study that has been searched."""
-        supernet = load_or_refuse(files.supernet)
+        supernet = load_or_refuse(paths.supernet)
         rows = completed_rows(study)
         return Material(
             settings,
@@ -52,13 +52,13 @@ class Material:
             hardware,
             {
                 "supernet": supernet["seconds"],
-                "reference sample": Reference.load(files.reference).seconds,
+                "reference sample": Reference.load(paths.reference).seconds,
                 "search": search_seconds(study),
             },
             supernet["losses"],
             rows,
             pareto_front(rows, settings.search.objectives),
-            read_results(files.retrained, definition),
+            read_results(paths.retrained, definition),
         )
 
     @property

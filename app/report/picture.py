@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from app.files import write_atomically
+from app.atomic import write_atomically
 from app.report.front import Cost, Row
 from app.report.statistics import lowest_in_view
 

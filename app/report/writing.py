@@ -5,20 +5,20 @@ from app.report.html import write_html
 from app.report.markdown import write_report
 from app.report.material import Material
 from app.report.picture import write_picture
-from app.workbench import Files
+from app.workbench import StudyPaths
 
 
-def write_reports(files: Files, material: Material) -> None:
+def write_reports(paths: StudyPaths, material: Material) -> None:
     """Write `front.csv`, `front.png`, `report.md` and `report.html`."""
     settings, rows, front = material.settings, material.rows, material.front
-    write_front(files.front, front)
+    write_front(paths.front, front)
     write_picture(
-        files.picture,
+        paths.picture,
         rows,
         front,
         material.costs,
         settings.search.max_flops,
         f"{settings.name}: {settings.space} on {settings.dataset_name}, {len(rows)} trials",
     )
-    write_report(files.report, material)
-    write_html(files.page, material)
+    write_report(paths.report, material)
+    write_html(paths.page, material)

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from app.console import progress_bar
 from app.data import ImageData
 from app.device import device_name
 from app.interrupt import check_or_save
-from app.progress import progress_bar
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_result
 from app.retrain.training import NetworkTraining, accuracy

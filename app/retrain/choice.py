@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from app.errors import InputError
 from app.report.front import COSTS, Row, pareto_front
 from app.report.statistics import lowest_in_view
-from app.settings import Objective, parse_count
+from app.settings import CostName, parse_count
 from spaces import ArchitectureError, Space
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedArch:
     """An architecture, what to call it, and the trials that found it."""
 
     label: str
@@ -38,8 +38,8 @@ def choose(
     space: Space,
     rows: list[Row],
     selection: Selection,
-    objectives: Sequence[Objective] = ("flops",),
-) -> list[Chosen]:
+    objectives: Sequence[CostName] = ("flops",),
+) -> list[SelectedArch]:
     """The networks asked for, each architecture once, in that order.
 
     Raises InputError for a trial that is not there or not complete, a string that is no
@@ -66,7 +66,7 @@ def choose(
     return [_chosen(arch, labels, rows) for arch, labels in found.items()]
 
 
-def pick_from(front: list[Row], pick: str, objectives: Sequence[Objective] = ("flops",)) -> Row:
+def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("flops",)) -> Row:
     """The row of the front that `knee`, `best-score`, `max-flops=300M` or `max-latency=5` names.
 
     The knee is the row farthest above the line from the cheapest to the best, all axes scaled to
@@ -114,9 +114,9 @@ def knee(costs: Sequence[Sequence[float]], scores: Sequence[float]) -> int:
     return int(np.argmax(scaled(scores) - spent))
 
 
-def _chosen(arch: str, labels: list[str], rows: list[Row]) -> Chosen:
+def _chosen(arch: str, labels: list[str], rows: list[Row]) -> SelectedArch:
     same = [row for row in rows if row.arch == arch]
     trials = tuple(row.trial for row in same)
     if not labels:
         labels = [f"trial {trials[0]}"] if trials else [arch if len(arch) < 30 else f"{arch[:29]}…"]
-    return Chosen(", ".join(labels), arch, trials, same[0].score if same else None)
+    return SelectedArch(", ".join(labels), arch, trials, same[0].score if same else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from app.files import write_text
+from app.atomic import write_text
 from app.retrain.candidate import Candidate
 from app.retrain.result import Result
 

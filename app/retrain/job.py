@@ -17,7 +17,7 @@ from app.report.material import Material
 from app.report.writing import write_reports
 from app.retrain.baselines import baseline_cost, build_baseline
 from app.retrain.candidate import Candidate, train_candidate, training_folder
-from app.retrain.choice import Chosen, Selection, choose
+from app.retrain.choice import SelectedArch, Selection, choose
 from app.retrain.comparison import comparison_table, write_comparison
 from app.retrain.recipe import Recipe
 from app.retrain.record import record
@@ -25,7 +25,7 @@ from app.retrain.result import best_of, read_results
 from app.search.storage import open_storage
 from app.search.study import find_study, own_study
 from app.settings import StudySettings
-from app.workbench import Files, check_space, open_data, study_definition
+from app.workbench import StudyPaths, check_space, open_data, study_definition
 from app.workers import preparing
 from spaces import Space
 
@@ -49,10 +49,10 @@ def retrain(
         )
     check_space(settings.space)
     device = pick_device(settings.device)
-    files = Files(settings.folder)
-    with preparing(files.retrained, wait=False):
+    paths = StudyPaths(settings.folder)
+    with preparing(paths.retrained, wait=False):
         storage = open_storage(settings.storage_url)
-        data, space = open_data(settings, files, device)
+        data, space = open_data(settings, paths, device)
         definition = study_definition(settings, data)
         study = find_study(storage, settings.name, definition)
         rows = completed_rows(study) if study else []
@@ -76,27 +76,27 @@ def retrain(
                 study = study and own_study(storage, settings.name)  # it may have been deleted
                 if study is not None and not result.is_baseline:
                     # the best of all its trainings, as reports and export have it
-                    best = best_of(read_results(files.retrained, definition), result.network)
+                    best = best_of(read_results(paths.retrained, definition), result.network)
                     record(study, storage, candidate.trials, best or result)
         shape = (1, 3, data.image_size, data.image_size)
         latencies = [measure_latency(c.build(), shape, device) for c in candidates]
         compared = list(zip(candidates, results, latencies, strict=True))
-        write_comparison(files.comparison, compared)
+        write_comparison(paths.comparison, compared)
         out.print(comparison_table(compared))
         out.print(
             "epoch: the best by validation accuracy, the only one that was tested, of all; "
             "ms: one image, one thread, median.",
             soft_wrap=True,
         )
-        out.print(f"{'table':<10}{files.comparison}", soft_wrap=True, markup=False)
+        out.print(f"{'table':<10}{paths.comparison}", soft_wrap=True, markup=False)
         study = study and own_study(storage, settings.name)
-        if study is not None and files.supernet.exists() and files.reference.exists():
+        if study is not None and paths.supernet.exists() and paths.reference.exists():
             name = device_name(device)
-            material = Material.gather(settings, files, study, definition, space, name)
-            write_reports(files, material)
+            material = Material.gather(settings, paths, study, definition, space, name)
+            write_reports(paths, material)
             publish(study, material)
-    if files.page.exists():
-        out.print(f"{'report':<10}{files.page}", soft_wrap=True, markup=False)
+    if paths.page.exists():
+        out.print(f"{'report':<10}{paths.page}", soft_wrap=True, markup=False)
     for candidate in candidates:
         out.print(f"{'weights':<10}{candidate.folder / 'best.pt'}", soft_wrap=True, markup=False)
 
@@ -108,9 +108,9 @@ class CandidateMaker:
         self, settings: StudySettings, data: ImageData, space: Space, recipe: Recipe
     ) -> None:
         self.settings, self.data, self.space, self.recipe = settings, data, space, recipe
-        self.folder = Files(settings.folder).retrained
+        self.folder = StudyPaths(settings.folder).retrained
 
-    def of_space(self, chosen: Chosen) -> Candidate:
+    def of_space(self, chosen: SelectedArch) -> Candidate:
         """An architecture of the study's space."""
         definition = {
             "network": chosen.arch,

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from app.atomic import write_json
 from app.errors import InputError
-from app.files import write_json
 
 FORMAT = "bnnas retrained network 1"
 

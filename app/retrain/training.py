@@ -209,7 +209,7 @@ def accuracy(
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> Iterable[dict[str, Any]]:
-    """Weights of convolutions and linear layers decay; scales and shifts do not."""
+    """Weights of convolutions and linear layers decay; bn_gammas and shifts do not."""
     parameters = list(network.parameters())
     return [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},

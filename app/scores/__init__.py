@@ -1,6 +1,6 @@
 """Scores of an architecture, by name. Every module of this folder is imported.
 
-A score is a function of an `Observation`; higher is better. A new one is one file here with
+A score is a function of an `Trace`; higher is better. A new one is one file here with
 `@register("name")` before its function. It is then measured, stored with every trial and shown
 beside the others; the composite is made of those in `PARTS` alone.
 """
@@ -9,9 +9,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
-Score = Callable[[Observation], float]
+Score = Callable[[Trace], float]
 
 PARTS = {
     "expressivity": ("channel_volume", "activation_volume"),

@@ -12,27 +12,27 @@ from torch import Tensor
 
 from app.scores import register
 from app.scores.moments import Moments
-from app.scores.observation import Observation
 from app.scores.spectrum import channel_correlation, eigenvalues, log_volume, unit_diagonal
+from app.scores.trace import Trace
 
 PLACES = 4
 """Places of each image that are compared."""
 
 
 @register("channel_volume")
-def channel_volume(observation: Observation) -> float:
+def channel_volume(trace: Trace) -> float:
     """Mean logarithm of the eigenvalues of the channels' correlation, summed over the taps.
 
     For each tap it is the logarithm of the volume that its channels span, by channel. MeCo
     (NeurIPS 2023) takes the smallest of these eigenvalues, AZ-NAS (arXiv 2403.19232) the entropy
     of those of the covariance, each in networks of its own.
     """
-    volumes = [log_volume(eigenvalues(channel_correlation(f))) for f in observation.features]
+    volumes = [log_volume(eigenvalues(channel_correlation(f))) for f in trace.features]
     return float(torch.stack(volumes).sum())
 
 
 @register("activation_volume")
-def activation_volume(observation: Observation) -> float:
+def activation_volume(trace: Trace) -> float:
     """Mean logarithm of the eigenvalues of the kernel that all activations make together.
 
     The kernel compares places of the images: the products of the standardised channels, summed
@@ -40,11 +40,11 @@ def activation_volume(observation: Observation) -> float:
     asks the same of whole images and of the signs of all activations; here every channel counts
     alike, and places are compared, as it is these that convolutions have to tell apart.
     """
-    images = len(observation.anchors.images)
-    generator = torch.Generator().manual_seed(observation.anchors.seed)
+    images = len(trace.probe.images)
+    generator = torch.Generator().manual_seed(trace.probe.seed)
     places = torch.rand(images, PLACES, 2, generator=generator)
     kernel = torch.zeros(())
-    for layer in zip(observation.activations, observation.activation_moments, strict=True):
+    for layer in zip(trace.activations, trace.activation_moments, strict=True):
         samples = standardised_samples(*layer, places)
         kernel = kernel + samples @ samples.T
     return float(log_volume(eigenvalues(unit_diagonal(kernel))))

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from spaces import Supernet, Tap
+from spaces import FeatureNode, Supernet
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
 
@@ -25,7 +25,7 @@ class Recorder:
 
     def __enter__(self) -> Self:
         for module in self.supernet.modules():
-            if isinstance(module, Tap) and module.searched:
+            if isinstance(module, FeatureNode) and module.searched:
                 hook = module.register_forward_hook(self._see_feature)
             elif isinstance(module, ACTIVATIONS):
                 hook = module.register_forward_hook(self._see_activation)

@@ -7,10 +7,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from app.atomic import DamagedError, read_checked, write_checked
+from app.console import progress_bar
 from app.errors import InputError
-from app.files import DamagedError, read_checked, write_checked
-from app.limit import Limit
-from app.progress import progress_bar
+from app.repair import Limit
 from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space

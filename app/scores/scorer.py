@@ -5,7 +5,7 @@ import math
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from app.scores import SCORES
-from app.scores.observation import Anchors, Observation
+from app.scores.trace import ProbeBatch, Trace
 from spaces import Space, Supernet
 
 Scores = dict[str, float | None]
@@ -17,12 +17,12 @@ class NoScoreError(Exception):
 
 
 class Scorer:
-    """Measures architectures on one trained supernet with one set of anchors."""
+    """Measures architectures on one trained supernet with one set of probe."""
 
-    def __init__(self, space: Space, supernet: Supernet, anchors: Anchors) -> None:
+    def __init__(self, space: Space, supernet: Supernet, probe: ProbeBatch) -> None:
         self.space = space
         self.supernet = supernet
-        self.anchors = anchors
+        self.probe = probe
 
     def __call__(self, arch: str) -> Scores:
         """Every registered score of `arch`.
@@ -32,14 +32,14 @@ class Scorer:
 
         Raises NoScoreError where the network or a decomposition does not yield numbers.
         """
-        observation = Observation(self.space, self.supernet, arch, self.anchors)
-        logits = observation.passed.logits
+        trace = Trace(self.space, self.supernet, arch, self.probe)
+        logits = trace.passed.logits
         if not logits.isfinite().all():
             raise NoScoreError("the network's answers are infinite or no numbers")
         if not (logits != logits[0]).any():
             return dict.fromkeys(SCORES)
         try:
-            return {name: finite(score(observation)) for name, score in SCORES.items()}
+            return {name: finite(score(trace)) for name, score in SCORES.items()}
         except LinAlgError as reason:  # a decomposition that does not converge
             raise NoScoreError(str(reason).splitlines()[0]) from None
 

@@ -3,12 +3,12 @@
 import torch
 
 from app.scores import register
-from app.scores.observation import Observation
 from app.scores.spectrum import channel_correlation, spectrum_entropy
+from app.scores.trace import Trace
 
 
 @register("signal_strength")
-def signal_strength(observation: Observation) -> float:
+def signal_strength(trace: Trace) -> float:
     """Logarithm of the mean of the features' positive part, summed over the taps.
 
     That is what the activations behind a cell let through. Every operation ends in a BatchNorm,
@@ -17,11 +17,11 @@ def signal_strength(observation: Observation) -> float:
     2108.07375) sums over operations, as the network downstream sees it; short and parallel
     branches are what keeps deep networks trainable (arXiv 1605.06431).
     """
-    return float(torch.stack([f.relu().mean().log() for f in observation.features]).sum())
+    return float(torch.stack([f.relu().mean().log() for f in trace.features]).sum())
 
 
 @register("gradient_entropy")
-def gradient_entropy(observation: Observation) -> float:
+def gradient_entropy(trace: Trace) -> float:
     """Entropy of the spectrum of the gradients' channel correlation, summed over the taps.
 
     What the features are for expressivity, the gradients are here: a layer learns from as many
@@ -29,5 +29,5 @@ def gradient_entropy(observation: Observation) -> float:
     operations that hand on only some of them. AZ-NAS (arXiv 2403.19232) asks whether gradients
     keep their size on the way; this asks whether they keep their variety. No gradient has none.
     """
-    spectra = [spectrum_entropy(channel_correlation(g)) for g in observation.gradients]
+    spectra = [spectrum_entropy(channel_correlation(g)) for g in trace.gradients]
     return float(torch.stack(spectra).nansum())

@@ -15,19 +15,19 @@ from torch import Tensor
 
 from app.scores import register
 from app.scores.moments import Moments, moments
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 
 @register("feature_certainty")
-def feature_certainty(observation: Observation) -> float:
+def feature_certainty(trace: Trace) -> float:
     """Minus ln s, s being the noise of the batch mean relative to the features, over the taps."""
-    return certainty([moments(feature) for feature in observation.features])
+    return certainty([moments(feature) for feature in trace.features])
 
 
 @register("activation_certainty")
-def activation_certainty(observation: Observation) -> float:
+def activation_certainty(trace: Trace) -> float:
     """The same over all activations: what enters the convolutions, and their BatchNorm."""
-    return certainty(observation.activation_moments)
+    return certainty(trace.activation_moments)
 
 
 def certainty(layers: Iterable[Moments]) -> float:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from app.files import remove_leftovers
+from app.atomic import remove_leftovers
 from app.search.connect import is_sqlite
 
-KEPT = 3
-LARGEST = 512 << 20
+MAX_BACKUPS = 3
+MAX_BACKUP_BYTES = 512 << 20
 """Bytes: a larger database is not copied; 100,000 trials take about half of it."""
 
 
@@ -31,7 +31,7 @@ def back_up(storage_url: str) -> None:
     if not is_sqlite(url) or not url.database:
         return
     database = Path(url.database)
-    if not database.exists() or database.stat().st_size > LARGEST:
+    if not database.exists() or database.stat().st_size > MAX_BACKUP_BYTES:
         return
     copy = database.with_name(f"{database.name}.backup-{time.strftime('%Y%m%d-%H%M%S')}")
     part = copy.with_name(f".{copy.name}.{os.getpid()}.part")
@@ -48,5 +48,5 @@ def back_up(storage_url: str) -> None:
         part.replace(copy)
     finally:
         part.unlink(missing_ok=True)
-    for old in backups(database)[:-KEPT]:
+    for old in backups(database)[:-MAX_BACKUPS]:
         old.unlink(missing_ok=True)

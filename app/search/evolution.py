@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from app.limit import Genes, Limit
+from app.repair import Genes, Limit
 from spaces import Space
 
 CROSSOVER = 0.9

@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from app.search.commit import GroupCommit
-from app.search.outcome import Outcome
+from app.search.outcome import TrialResult
 from app.search.proposals import Proposals
 from spaces import Space
 
@@ -48,7 +48,7 @@ class Search:
         study: Study,
         storage: BaseStorage,
         space: Space,
-        assess: Callable[[dict[str, Any]], Outcome],
+        assess: Callable[[dict[str, Any]], TrialResult],
         batches: Batches | None,
         leads: Callable[[], bool] = lambda: True,
         learn: Callable[[Sequence[FrozenTrial]], None] = lambda trials: None,
@@ -172,7 +172,7 @@ class Search:
             for name, choice in self.choices.items():
                 trial.suggest_categorical(name, choice.choices)
         except ValueError as reason:
-            outcome = Outcome(TrialState.FAIL, user_attrs={"invalid": str(reason)})
+            outcome = TrialResult(TrialState.FAIL, user_attrs={"invalid": str(reason)})
         else:
             outcome = self.assess(trial.params)
         for name, value in outcome.user_attrs.items():

@@ -11,7 +11,7 @@ from app.errors import is_out_of_memory
 from app.scores import SCORES
 from app.scores.scorer import NoScoreError, Scores
 from app.search.study import METRICS
-from app.workbench import Workbench
+from app.workbench import EvaluationContext
 from spaces import InfeasibleError
 
 FULL_IN_A_ROW = 8
@@ -19,7 +19,7 @@ FULL_IN_A_ROW = 8
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """What a trial is told."""
 
     state: TrialState
@@ -28,28 +28,28 @@ class Outcome:
     system_attrs: dict[str, Any] = field(default_factory=dict)
 
 
-class Assessment:
+class Objective:
     """Turns choices into an outcome.
 
     An architecture that was scored before, in a trial or in the reference sample, is not scored
     again, and none is timed again.
     """
 
-    def __init__(self, bench: Workbench, trials: Iterable[FrozenTrial]) -> None:
+    def __init__(self, context: EvaluationContext, trials: Iterable[FrozenTrial]) -> None:
         """`trials` are those of earlier runs."""
-        self.space = bench.space
-        self.scorer = bench.scorer
-        self.composite = bench.composite
-        self.max_flops = bench.settings.search.max_flops
-        self.objectives = bench.settings.search.objectives
-        self.latency = bench.latency
+        self.space = context.space
+        self.scorer = context.scorer
+        self.composite = context.composite
+        self.max_flops = context.settings.search.max_flops
+        self.objectives = context.settings.search.objectives
+        self.latency = context.latency
         self.latencies: dict[str, float] = {}
-        self.known = dict(bench.reference.scores)
+        self.known = dict(context.reference.scores)
         self.learn(trials)
         self.full = 0
         """Trials in a row that the memory was too small for."""
 
-    def __call__(self, params: dict[str, Any]) -> Outcome:
+    def __call__(self, params: dict[str, Any]) -> TrialResult:
         """COMPLETE with values; FAIL, with the reason, for choices without architecture or score.
 
         A single measure that is not finite, as that of a layer without variance, fails no trial:
@@ -60,7 +60,7 @@ class Assessment:
         try:
             arch = self.space.decode(params)
         except InfeasibleError as reason:
-            return Outcome(TrialState.FAIL, user_attrs={"infeasible": str(reason)})
+            return TrialResult(TrialState.FAIL, user_attrs={"infeasible": str(reason)})
         source = "memoised" if arch in self.known else "measured"
         try:
             if source == "measured":
@@ -94,7 +94,7 @@ class Assessment:
         values = [self.composite(scores), *costs]
         if not all(map(math.isfinite, values)):
             return _failed(arch, f"the values are {values}")
-        return Outcome(TrialState.COMPLETE, values, user_attrs, system_attrs)
+        return TrialResult(TrialState.COMPLETE, values, user_attrs, system_attrs)
 
     def learn(self, trials: Iterable[FrozenTrial]) -> None:
         """Take in the scores and latencies of trials that another process or run has added."""
@@ -105,8 +105,8 @@ class Assessment:
                 self.latencies[trial.user_attrs["arch"]] = trial.user_attrs["latency_ms"]
 
 
-def _failed(arch: str, reason: str) -> Outcome:
-    return Outcome(TrialState.FAIL, user_attrs={"arch": arch, "failed": f"no score: {reason}"})
+def _failed(arch: str, reason: str) -> TrialResult:
+    return TrialResult(TrialState.FAIL, user_attrs={"arch": arch, "failed": f"no score: {reason}"})
 
 
 def known_scores(trials: Iterable[FrozenTrial]) -> dict[str, Scores]:

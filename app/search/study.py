@@ -11,7 +11,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from app.errors import InputError
-from app.settings import Objective
+from app.settings import CostName
 from spaces import Space
 
 METRICS = {"flops": "flops", "latency": "latency_ms"}
@@ -24,7 +24,7 @@ UNSAID: dict[str, Any] = {"search.objectives": ["flops"]}
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def directions(objectives: Sequence[Objective]) -> list[StudyDirection]:
+def directions(objectives: Sequence[CostName]) -> list[StudyDirection]:
     """The score up, all others down."""
     return [StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in objectives)]
 
@@ -37,7 +37,7 @@ def open_study(
     storage: BaseStorage,
     name: str,
     definition: dict[str, Any],
-    objectives: Sequence[Objective] = ("flops",),
+    objectives: Sequence[CostName] = ("flops",),
 ) -> Study:
     """The study `name`: made if new, else checked against `definition`.
 
@@ -80,7 +80,7 @@ def check_machine(study: Study, machine: str) -> None:
         )
 
 
-def _create(storage: BaseStorage, name: str, objectives: Sequence[Objective]) -> Study:
+def _create(storage: BaseStorage, name: str, objectives: Sequence[CostName]) -> Study:
     return optuna.create_study(
         storage=storage,
         study_name=name,

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from app.atomic import DamagedError, write_atomically
 from app.errors import InputError
-from app.files import DamagedError, write_atomically
 
 FORMAT = "bnnas supernet 1"
 HINT = "move it away or add --fresh to start this study again"

@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from app.console import progress_bar
 from app.data import BatchStream, ImageData
 from app.device import mixed_precision
 from app.errors import InputError
 from app.interrupt import check_or_save
-from app.progress import progress_bar
 from app.ranks import Ranks
 from app.settings import SupernetSettings
 from app.supernet.checkpoint import save_checkpoint
 from app.supernet.exchange import Exchange
 from app.supernet.synchronised import SynchronisedBatchNorm
-from spaces import Placement, Space, Supernet
+from spaces import BatchNormMode, Space, Supernet
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 STEPS_BETWEEN_LOSSES = 10  # reading a loss waits for the device
@@ -52,7 +52,7 @@ class SupernetTraining:
     def __init__(
         self,
         space: Space,
-        placement: Placement,
+        bn_mode: BatchNormMode,
         data: ImageData,
         settings: SupernetSettings,
         seed: int,
@@ -65,10 +65,10 @@ class SupernetTraining:
         with torch.random.fork_rng(devices=[]):
             # on the CPU, so that every device starts from the same weights
             torch.default_generator.manual_seed(seed)
-            supernet = space.supernet(placement)
+            supernet = space.supernet(bn_mode)
         # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
         self.supernet: Supernet = supernet.to(device).to(memory_format=torch.channels_last)
-        self.learning = [p for p in supernet.parameters() if p.requires_grad]
+        self.trainable = [p for p in supernet.parameters() if p.requires_grad]
         self.optimizer = torch.optim.SGD(
             _parameter_groups(self.supernet, settings.learning_rate),
             lr=settings.learning_rate,
@@ -85,7 +85,7 @@ class SupernetTraining:
         self.batches = BatchStream(
             data, settings.batch_size, seed, settings.augment, device, part=part
         )
-        self.paths = Random(seed)
+        self.arch_rng = Random(seed)
         self.step_count = 0
         self.seconds = 0.0
         self.losses: list[tuple[int, float]] = []
@@ -97,7 +97,7 @@ class SupernetTraining:
 
     def step(self) -> Tensor:
         """One batch along one random path; returns its loss, a scalar still on the device."""
-        return self.step_along(self.space.sample(self.paths))
+        return self.step_along(self.space.sample(self.arch_rng))
 
     def step_along(self, arch: str) -> Tensor:
         """The same along the path of `arch`."""
@@ -117,8 +117,8 @@ class SupernetTraining:
             # the part's mean, weighted: over the ranks these add up to the mean of the batch
             loss = loss * self.share
             loss.backward()
-            loss = self.exchange.add_up(self.learning, loss)
-        nn.utils.clip_grad_norm_(self.learning, self.settings.gradient_clip)
+            loss = self.exchange.add_up(self.trainable, loss)
+        nn.utils.clip_grad_norm_(self.trainable, self.settings.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
         self.step_count += 1
@@ -134,7 +134,7 @@ class SupernetTraining:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "batches": self.batches.state_dict(),
-            "paths": self.paths.getstate(),
+            "paths": self.arch_rng.getstate(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ class SupernetTraining:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.batches.load_state_dict(state["batches"])
-        self.paths.setstate(state["paths"])
+        self.arch_rng.setstate(state["paths"])
 
 
 def _parameter_groups(supernet: Supernet, learning_rate: float) -> list[dict[str, Any]]:
@@ -189,7 +189,7 @@ def train_supernet(
     def save() -> None:
         if exchange is not None and not exchange.ranks.first:
             return
-        if not torch.stack([p.isfinite().all() for p in training.learning]).all():
+        if not torch.stack([p.isfinite().all() for p in training.trainable]).all():
             raise _diverged(training, "weights are no longer finite", path)
         save_checkpoint(path, {"definition": definition, **training.state_dict()})
 

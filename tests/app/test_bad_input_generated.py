@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import spaces
+from app.atomic import DamagedError
 from app.cli import main
 from app.errors import InputError
-from app.files import DamagedError
 from app.rank.store import ScoreFile
 from app.rank.table import read_table
 from app.scores.reference import Reference

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import spaces
-from spaces import ArchitectureError, InfeasibleError, Placement, Space, Tap
+from spaces import ArchitectureError, BatchNormMode, FeatureNode, InfeasibleError, Space
 from spaces.sketch import Graph
 
 # The smallest supernet that still has all its kinds of layers, to keep the suite short.
@@ -19,7 +19,7 @@ SMALL: dict[str, dict[str, int]] = {
     "nasbench101": {"modules": 1, "channels": 6},
     "nasbench201": {"cells": 2, "channels": 4},
 }
-SUPERNETS = [Placement.UNBIASED, Placement.BIASED]
+SUPERNETS = [BatchNormMode.UNBIASED, BatchNormMode.BIASED]
 
 
 def make(name: str, image_size: int = 32) -> Space:
@@ -85,26 +85,26 @@ def test_any_other_string_is_refused_in_one_line(name: str, text: str) -> None:
         assert space.canonical(arch) == arch
 
 
-@pytest.mark.parametrize("placement", SUPERNETS)
+@pytest.mark.parametrize("bn_mode", SUPERNETS)
 def test_network_with_the_supernets_parameters_computes_the_same(
-    space: Space, placement: Placement
+    space: Space, bn_mode: BatchNormMode
 ) -> None:
     torch.manual_seed(0)
-    supernet = space.supernet(placement)
+    supernet = space.supernet(bn_mode)
     for parameter in supernet.parameters():  # BatchNorm starts at 1 and 0: make each one its own
         if parameter.requires_grad:
             nn.init.normal_(parameter, mean=1.0, std=0.2)
     for arch in sample(space, 4):
-        network = space.network(arch, placement)
-        network.load_state_dict(supernet.state_of(arch))
+        network = space.network(arch, bn_mode)
+        network.load_state_dict(supernet.subnet_state_dict(arch))
         expected = supernet(images(space), arch)
         assert expected.shape == (4, 7)
         torch.testing.assert_close(network(images(space)), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("placement", SUPERNETS)
-def test_only_batchnorm_and_classifier_learn(space: Space, placement: Placement) -> None:
-    supernet = space.supernet(placement)
+@pytest.mark.parametrize("bn_mode", SUPERNETS)
+def test_only_batchnorm_and_classifier_learn(space: Space, bn_mode: BatchNormMode) -> None:
+    supernet = space.supernet(bn_mode)
     supernet(images(space), sample(space, 1)[0]).logsumexp(1).sum().backward()
     learning = 0
     for module in supernet.modules():
@@ -117,7 +117,7 @@ def test_only_batchnorm_and_classifier_learn(space: Space, placement: Placement)
 
 
 def test_the_supernet_keeps_no_running_statistics(space: Space) -> None:
-    supernet = space.supernet(Placement.UNBIASED)
+    supernet = space.supernet(BatchNormMode.UNBIASED)
     arch = sample(space, 1)[0]
     before = {k: v.clone() for k, v in supernet.state_dict().items()}
     training = supernet(images(space), arch)
@@ -126,10 +126,10 @@ def test_the_supernet_keeps_no_running_statistics(space: Space) -> None:
 
 
 def test_every_architecture_passes_the_same_number_of_taps(space: Space) -> None:
-    supernet = space.supernet(Placement.UNBIASED)
+    supernet = space.supernet(BatchNormMode.UNBIASED)
     seen: list[torch.Size] = []
     for module in supernet.modules():
-        if isinstance(module, Tap):
+        if isinstance(module, FeatureNode):
             module.register_forward_hook(lambda m, i, output: seen.append(output.shape))
     counts = set()
     for arch in sample(space, 5):

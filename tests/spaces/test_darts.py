@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import ArchitectureError, Placement, Tap
+from spaces import ArchitectureError, BatchNormMode, FeatureNode
 from spaces._darts_ops import BUILDERS, FactorizedReduce
 from spaces.darts import Darts
 from tests.tables import rows
@@ -92,20 +92,20 @@ def test_darts_v2_by_hand() -> None:
     ],
 )
 def test_parameters_of_an_operation(operation: str, stride: int, expected: int) -> None:
-    assert learnable(BUILDERS[operation](8, stride, Placement.USUAL)) == expected
+    assert learnable(BUILDERS[operation](8, stride, BatchNormMode.USUAL)) == expected
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("operation", BUILDERS)
 def test_all_operations_give_one_shape(operation: str, stride: int) -> None:
-    module = BUILDERS[operation](4, stride, Placement.USUAL)
+    module = BUILDERS[operation](4, stride, BatchNormMode.USUAL)
     for size in (7, 8):
         expected = (2, 4, -(-size // stride), -(-size // stride))
         assert module(torch.randn(2, 4, size, size)).shape == expected
 
 
 def test_factorized_reduce_reads_both_pixels_of_the_diagonal() -> None:
-    module = FactorizedReduce(1, 2, Placement.USUAL)
+    module = FactorizedReduce(1, 2, BatchNormMode.USUAL)
     module.norm = nn.Identity()
     nn.init.ones_(module.even.weight)
     nn.init.ones_(module.odd.weight)
@@ -115,7 +115,7 @@ def test_factorized_reduce_reads_both_pixels_of_the_diagonal() -> None:
 
 def test_candidates_of_the_unbiased_supernet_learn_equally_many_parameters() -> None:
     for cell, shape in zip(
-        SMALL.supernet(Placement.UNBIASED).operations(), SMALL.shapes, strict=True
+        SMALL.supernet(BatchNormMode.UNBIASED).operations(), SMALL.shapes, strict=True
     ):
         assert len(cell) == 2 + 3 + 4 + 5
         for edge in cell:
@@ -127,11 +127,11 @@ def test_candidates_of_the_unbiased_supernet_learn_equally_many_parameters() -> 
 def test_scales_are_one_per_operation_but_none() -> None:
     arch = SMALL.canonical(DARTS_V2)
     unbiased, biased = (
-        SMALL.supernet(p).scales(arch) for p in (Placement.UNBIASED, Placement.BIASED)
+        SMALL.supernet(p).bn_gammas(arch) for p in (BatchNormMode.UNBIASED, BatchNormMode.BIASED)
     )
     assert [len(scale) for scale in unbiased] == [4] * 8 + [8] * 8 + [16] * 8
     assert [len(scale) for scale in biased] == [4] * 6  # the convolutions of the normal cell
-    assert not SMALL.supernet(Placement.UNBIASED).scales(uniform("none"))
+    assert not SMALL.supernet(BatchNormMode.UNBIASED).bn_gammas(uniform("none"))
 
 
 def test_cells_are_normal_until_a_third_and_two_thirds_of_the_depth() -> None:
@@ -182,10 +182,10 @@ def test_what_none_reads_does_not_matter() -> None:
 
 def test_nodes_without_inputs_are_zero_and_free() -> None:
     arch = uniform("none")
-    supernet = SMALL.supernet(Placement.UNBIASED)
+    supernet = SMALL.supernet(BatchNormMode.UNBIASED)
     outputs: list[torch.Tensor] = []
     for module in supernet.modules():
-        if isinstance(module, Tap) and module.searched:
+        if isinstance(module, FeatureNode) and module.searched:
             module.register_forward_hook(lambda m, i, output: outputs.append(output))
     assert supernet(torch.randn(2, 3, 32, 32), arch).shape == (2, 10)
     assert [tuple(o.shape) for o in outputs] == [(2, 16, 32, 32), (2, 32, 16, 16), (2, 64, 8, 8)]
@@ -198,9 +198,9 @@ def test_one_operation_on_one_input_twice(operation: str) -> None:
     """The supernet runs its weights twice; the stand-alone network has two copies of them."""
     arch = uniform(operation)
     assert SMALL.decode(SMALL.encode(arch)) == arch
-    supernet = SMALL.supernet(Placement.UNBIASED)
-    network = SMALL.network(arch, Placement.UNBIASED)
-    state = supernet.state_of(arch)
+    supernet = SMALL.supernet(BatchNormMode.UNBIASED)
+    network = SMALL.network(arch, BatchNormMode.UNBIASED)
+    state = supernet.subnet_state_dict(arch)
     network.load_state_dict(state)
     for first, second in (("0.", "1."), ("6.", "7.")):
         for key, value in state.items():

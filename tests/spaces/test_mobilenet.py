@@ -2,7 +2,7 @@
 
 import pytest
 
-from spaces import ArchitectureError, Placement
+from spaces import ArchitectureError, BatchNormMode
 from spaces.mobilenet import MobileNet
 
 SPACE = MobileNet()
@@ -61,6 +61,6 @@ def test_invalid_strings(text: str, reason: str) -> None:
 
 
 def test_only_a_biased_skip_has_no_scale() -> None:
-    unbiased, biased = map(SPACE.supernet, (Placement.UNBIASED, Placement.BIASED))
-    assert [len(s) for s in unbiased.scales(SMALLEST)] == [s.outputs for s in SPACE.layers]
-    assert [len(s) for s in biased.scales(SMALLEST)] == [32, 56, 112, 128, 256, 432]
+    unbiased, biased = map(SPACE.supernet, (BatchNormMode.UNBIASED, BatchNormMode.BIASED))
+    assert [len(s) for s in unbiased.bn_gammas(SMALLEST)] == [s.outputs for s in SPACE.layers]
+    assert [len(s) for s in biased.bn_gammas(SMALLEST)] == [32, 56, 112, 128, 256, 432]

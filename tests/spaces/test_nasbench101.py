@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from spaces import ArchitectureError, InfeasibleError, Placement
+from spaces import ArchitectureError, BatchNormMode, InfeasibleError
 from spaces._nasbench101_cell import OPERATIONS, Cell, canonical_cell
 from spaces._nasbench101_choices import decode, encode
 from spaces._nasbench101_parts import CellShape
@@ -279,7 +279,7 @@ def test_the_rows_of_the_development_table() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_candidate_of_an_unbiased_supernet_learns_as_much(operation: str) -> None:
-    supernet = SMALL.supernet(Placement.UNBIASED)
+    supernet = SMALL.supernet(BatchNormMode.UNBIASED)
     for place in range(1, 6):
         candidate = supernet.get_submodule(f"cells.0.vertex{place}:{operation}")
         learning = [p for p in candidate.parameters() if p.requires_grad]
@@ -289,14 +289,14 @@ def test_every_candidate_of_an_unbiased_supernet_learns_as_much(operation: str) 
 def test_only_biased_pooling_has_no_scale() -> None:
     """The output's eight channels are shared as 3, 3, 2, and double from stack to stack."""
     arch = SPACE.canonical(str(cell("01 02 03 14 24 34", CONV3X3, CONV1X1, POOL)))
-    unbiased = SMALL.supernet(Placement.UNBIASED).scales(arch)
+    unbiased = SMALL.supernet(BatchNormMode.UNBIASED).bn_gammas(arch)
     assert [len(scale) for scale in unbiased] == [3, 3, 2, 6, 5, 5, 11, 11, 10]
-    biased = SMALL.supernet(Placement.BIASED).scales(arch)
+    biased = SMALL.supernet(BatchNormMode.BIASED).bn_gammas(arch)
     assert [len(scale) for scale in biased] == [3, 3, 6, 5, 11, 11]
 
 
 def test_hooks_on_batchnorm_see_the_channels_in_use() -> None:
-    supernet = SMALL.supernet(Placement.UNBIASED)
+    supernet = SMALL.supernet(BatchNormMode.UNBIASED)
     seen: list[int] = []
     for module in supernet.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import ArchitectureError, Placement
+from spaces import ArchitectureError, BatchNormMode
 from spaces.base import Supernet
 from spaces.nasbench201 import EDGES, OPS, TEMPLATE, NASBench201, run_cell
 from tests.tables import rows
@@ -19,9 +19,9 @@ def uniform(op: str) -> str:
     return TEMPLATE.format(*[op] * 6)
 
 
-def candidate(op: str, placement: Placement, channels: int = 4) -> nn.Module:
+def candidate(op: str, bn_mode: BatchNormMode, channels: int = 4) -> nn.Module:
     """The operation `op` of the first edge of a fresh supernet's first cell."""
-    supernet = NASBench201(cells=1, channels=channels).supernet(placement)
+    supernet = NASBench201(cells=1, channels=channels).supernet(bn_mode)
     return supernet.get_submodule(f"cells.0.edge_1_0.{op}")
 
 
@@ -74,34 +74,34 @@ def test_options_are_positive_integers(options: dict[str, int]) -> None:
         NASBench201(**options)
 
 
-def learnable(op: str, placement: Placement) -> int:
-    return sum(p.numel() for p in candidate(op, placement).parameters() if p.requires_grad)
+def learnable(op: str, bn_mode: BatchNormMode) -> int:
+    return sum(p.numel() for p in candidate(op, bn_mode).parameters() if p.requires_grad)
 
 
 def test_candidates_learn_equally_only_without_bias() -> None:
     ops = [op for op in OPS if op != "none"]
-    assert [learnable(op, Placement.UNBIASED) for op in ops] == [8, 8, 8, 8]
-    assert [learnable(op, Placement.BIASED) for op in ops] == [0, 8, 8, 0]
+    assert [learnable(op, BatchNormMode.UNBIASED) for op in ops] == [8, 8, 8, 8]
+    assert [learnable(op, BatchNormMode.BIASED) for op in ops] == [0, 8, 8, 0]
 
 
 def test_scales_end_the_chosen_operations() -> None:
     arch = "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|none~2|"
-    for placement, chosen in ((Placement.UNBIASED, 3), (Placement.BIASED, 1)):
-        scales = NASBench201(cells=2, channels=4).supernet(placement).scales(arch)
-        assert [len(s) for s in scales] == [w for w in (4, 8, 16) for _ in range(2 * chosen)]
-    assert SMALL.supernet(Placement.UNBIASED).scales(uniform("none")) == []
+    for bn_mode, chosen in ((BatchNormMode.UNBIASED, 3), (BatchNormMode.BIASED, 1)):
+        bn_gammas = NASBench201(cells=2, channels=4).supernet(bn_mode).bn_gammas(arch)
+        assert [len(s) for s in bn_gammas] == [w for w in (4, 8, 16) for _ in range(2 * chosen)]
+    assert SMALL.supernet(BatchNormMode.UNBIASED).bn_gammas(uniform("none")) == []
 
 
 def test_skip_is_the_identity_and_pooling_keeps_a_constant() -> None:
     x = torch.randn(2, 4, 6, 6)
-    assert torch.equal(candidate("skip_connect", Placement.BIASED)(x), x)
+    assert torch.equal(candidate("skip_connect", BatchNormMode.BIASED)(x), x)
     constant = torch.full((2, 4, 6, 6), 3.0)
-    torch.testing.assert_close(candidate("avg_pool_3x3", Placement.BIASED)(constant), constant)
+    torch.testing.assert_close(candidate("avg_pool_3x3", BatchNormMode.BIASED)(constant), constant)
 
 
 def test_unbiased_skip_normalises() -> None:
     x = 5 + 3 * torch.randn(8, 4, 6, 6)
-    y = candidate("skip_connect", Placement.UNBIASED)(x)
+    y = candidate("skip_connect", BatchNormMode.UNBIASED)(x)
     torch.testing.assert_close(y.mean((0, 2, 3)), torch.zeros(4), rtol=0, atol=1e-5)
     torch.testing.assert_close(y.var((0, 2, 3), correction=0), torch.ones(4), rtol=0, atol=1e-4)
 
@@ -116,14 +116,14 @@ def test_nodes_sum_what_arrives() -> None:
     assert torch.equal(run_cell(x, {}), torch.zeros_like(x))
 
 
-@pytest.mark.parametrize("placement", [Placement.UNBIASED, Placement.BIASED])
+@pytest.mark.parametrize("bn_mode", [BatchNormMode.UNBIASED, BatchNormMode.BIASED])
 @pytest.mark.parametrize(
     "arch",
     [uniform("none"), uniform("nor_conv_3x3").replace("nor_conv_3x3~0", "none~0")],
     ids=["no edge", "convolutions of zeros"],
 )
-def test_a_cell_without_input_is_finite_and_constant(placement: Placement, arch: str) -> None:
-    supernet = SMALL.supernet(placement)
+def test_a_cell_without_input_is_finite_and_constant(bn_mode: BatchNormMode, arch: str) -> None:
+    supernet = SMALL.supernet(bn_mode)
     first, second = (supernet(torch.randn(4, 3, 16, 16), arch) for _ in range(2))
     assert torch.equal(first, second) and first.isfinite().all()
     first.logsumexp(1).sum().backward()
@@ -147,11 +147,13 @@ def test_only_the_chosen_candidates_run() -> None:
         for cell in range(3)
         for name in ("edge_2_0.nor_conv_1x1", "edge_3_2.avg_pool_3x3")
     }
-    assert ran(SMALL.supernet(Placement.UNBIASED), arch) == expected
+    assert ran(SMALL.supernet(BatchNormMode.UNBIASED), arch) == expected
 
 
 @pytest.mark.parametrize("image_size", [8, 30, 33])
 def test_any_image_size(image_size: int) -> None:
-    supernet = NASBench201(image_size=image_size, cells=1, channels=4).supernet(Placement.UNBIASED)
+    supernet = NASBench201(image_size=image_size, cells=1, channels=4).supernet(
+        BatchNormMode.UNBIASED
+    )
     images = torch.randn(2, 3, image_size, image_size)
     assert supernet(images, uniform("nor_conv_1x1")).shape == (2, 10)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import ArchitectureError, Placement
+from spaces import ArchitectureError, BatchNormMode
 from spaces.nasbenchmacro import NASBenchMacro
 from tests.tables import rows
 
@@ -69,7 +69,7 @@ def learnable(module: nn.Module) -> int:
 
 
 def test_candidates_learn_equally_only_without_bias() -> None:
-    unbiased, biased = map(SPACE.supernet, (Placement.UNBIASED, Placement.BIASED))
+    unbiased, biased = map(SPACE.supernet, (BatchNormMode.UNBIASED, BatchNormMode.BIASED))
     for i, (cin, cout, _, _) in enumerate(LAYERS):
         fair = [learnable(unbiased.get_submodule(f"layers.{i}.{code}")) for code in "012"]
         assert fair == [2 * cout] * 3
@@ -79,10 +79,10 @@ def test_candidates_learn_equally_only_without_bias() -> None:
 
 
 def test_scales_end_the_chosen_operations() -> None:
-    unbiased, biased = map(SPACE.supernet, (Placement.UNBIASED, Placement.BIASED))
+    unbiased, biased = map(SPACE.supernet, (BatchNormMode.UNBIASED, BatchNormMode.BIASED))
     widths = [cout for _, cout, _, _ in LAYERS]
-    assert [len(s) for s in unbiased.scales("00012012")] == widths
-    assert [len(s) for s in biased.scales("00012012")] == widths[:1] + widths[2:]
+    assert [len(s) for s in unbiased.bn_gammas("00012012")] == widths
+    assert [len(s) for s in biased.bn_gammas("00012012")] == widths[:1] + widths[2:]
 
 
 def test_identity_where_the_shape_stays_and_where_it_changes() -> None:
@@ -96,7 +96,7 @@ def test_identity_where_the_shape_stays_and_where_it_changes() -> None:
 
 @pytest.mark.parametrize("arch", ["00000000", "22222222"])
 def test_gradients_are_finite_on_a_constant_image(arch: str) -> None:
-    supernet = SPACE.supernet(Placement.UNBIASED)
+    supernet = SPACE.supernet(BatchNormMode.UNBIASED)
     supernet(torch.zeros(2, 3, 16, 16), arch).logsumexp(1).sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in supernet.parameters())
 

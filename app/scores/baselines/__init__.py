@@ -2,7 +2,7 @@
 
 Each reads the stand-alone network of an architecture at random initialisation and is written
 from the definition in its paper. Where the paper asks for an initialisation or input of its own,
-the score draws it from the anchors' seed. BatchNorm uses the statistics of the batch, as in
+the score draws it from the probe' seed. BatchNorm uses the statistics of the batch, as in
 training, unless a score says otherwise.
 """
 

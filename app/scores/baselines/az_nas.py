@@ -11,40 +11,40 @@ from torch.nn import functional as F
 
 from app.scores import register
 from app.scores.baselines.networks import fan_in, gaussian_images, redraw
-from app.scores.observation import Observation
 from app.scores.spectrum import covariance, spectrum_entropy
-from spaces import Tap
+from app.scores.trace import Trace
+from spaces import FeatureNode
 
 
 @register("az_nas_expressivity", baseline=True)
-def az_nas_expressivity(observation: Observation) -> float:
+def az_nas_expressivity(trace: Trace) -> float:
     """Σ over taps of the entropy of the feature covariance's spectrum."""
     with torch.no_grad():
-        return float(entropies(_features(observation)).sum())
+        return float(entropies(_features(trace)).sum())
 
 
 @register("az_nas_progressivity", baseline=True)
-def az_nas_progressivity(observation: Observation) -> float:
+def az_nas_progressivity(trace: Trace) -> float:
     """The smallest increase of that entropy from one tap to the next."""
     with torch.no_grad():
-        return progressivity(entropies(_features(observation)))
+        return progressivity(entropies(_features(trace)))
 
 
 @register("az_nas_trainability", baseline=True)
-def az_nas_trainability(observation: Observation) -> float:
+def az_nas_trainability(trace: Trace) -> float:
     """How well gradients keep their size between taps."""
-    features, searched = _tapped(observation)
-    return trainability(features, searched, observation.anchors.seed)
+    features, searched = _tapped(trace)
+    return trainability(features, searched, trace.probe.seed)
 
 
-def _features(observation: Observation) -> list[Tensor]:
-    return _tapped(observation)[0]
+def _features(trace: Trace) -> list[Tensor]:
+    return _tapped(trace)[0]
 
 
-def _tapped(observation: Observation) -> tuple[list[Tensor], list[bool]]:
-    seed = observation.anchors.seed
-    network = redraw(observation.fresh_network(), fan_in, seed)
-    return tap_features(network, gaussian_images(observation.anchors.images, seed))
+def _tapped(trace: Trace) -> tuple[list[Tensor], list[bool]]:
+    seed = trace.probe.seed
+    network = redraw(trace.fresh_network(), fan_in, seed)
+    return tap_features(network, gaussian_images(trace.probe.images, seed))
 
 
 def tap_features(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list[bool]]:
@@ -52,12 +52,12 @@ def tap_features(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list
     features: list[Tensor] = []
     searched: list[bool] = []
 
-    def see(tap: Tap, inputs: tuple[Tensor], output: Tensor) -> None:
+    def see(tap: FeatureNode, inputs: tuple[Tensor], output: Tensor) -> None:
         features.append(output)
         searched.append(tap.searched)
 
     for module in network.modules():
-        if isinstance(module, Tap):
+        if isinstance(module, FeatureNode):
             module.register_forward_hook(see)
     network(images)
     return features, searched

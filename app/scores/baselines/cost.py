@@ -1,16 +1,16 @@
 """Size and multiply–adds: the baselines that any other score should beat."""
 
 from app.scores import register
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 
 @register("params", baseline=True)
-def params(observation: Observation) -> float:
+def params(trace: Trace) -> float:
     """Learnable parameters of the stand-alone network."""
-    return float(observation.space.cost(observation.arch).params)
+    return float(trace.space.cost(trace.arch).params)
 
 
 @register("flops", baseline=True)
-def flops(observation: Observation) -> float:
+def flops(trace: Trace) -> float:
     """Multiply–adds of the stand-alone network for one image."""
-    return float(observation.space.cost(observation.arch).macs)
+    return float(trace.space.cost(trace.arch).macs)

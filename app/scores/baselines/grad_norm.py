@@ -5,14 +5,14 @@ from torch import Tensor, nn
 
 from app.scores import register
 from app.scores.baselines.networks import loss_gradients
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 
 @register("grad_norm", baseline=True)
-def grad_norm(observation: Observation) -> float:
-    """Sum of the layers' gradient norms on the anchors."""
-    anchors = observation.anchors
-    return gradient_norm(observation.fresh_network(), anchors.images, anchors.labels)
+def grad_norm(trace: Trace) -> float:
+    """Sum of the layers' gradient norms on the probe."""
+    probe = trace.probe
+    return gradient_norm(trace.fresh_network(), probe.images, probe.labels)
 
 
 def gradient_norm(network: nn.Module, images: Tensor, labels: Tensor) -> float:

@@ -5,16 +5,16 @@ from torch import Tensor, nn
 
 from app.scores import register
 from app.scores.baselines.networks import gradients
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 K = 1e-5
 """Keeps eigenvalues of zero finite; the paper's value."""
 
 
 @register("jacob_cov", baseline=True)
-def jacob_cov(observation: Observation) -> float:
-    """How little the input gradients of different anchors are correlated."""
-    jacobian = input_jacobian(observation.fresh_network(), observation.anchors.images)
+def jacob_cov(trace: Trace) -> float:
+    """How little the input gradients of different probe are correlated."""
+    jacobian = input_jacobian(trace.fresh_network(), trace.probe.images)
     return spectrum_score(torch.corrcoef(jacobian.double()))
 
 

@@ -5,13 +5,13 @@ from torch import Tensor, nn
 
 from app.scores import register
 from app.scores.baselines.networks import watch
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 
 @register("naswot", baseline=True)
-def naswot(observation: Observation) -> float:
-    """Log-determinant of the activation-pattern kernel of the anchors."""
-    kernel = activation_kernel(observation.fresh_network(), observation.anchors.images)
+def naswot(trace: Trace) -> float:
+    """Log-determinant of the activation-pattern kernel of the probe."""
+    kernel = activation_kernel(trace.fresh_network(), trace.probe.images)
     return float(torch.linalg.slogdet(kernel).logabsdet)
 
 

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 
 from app.scores import register
 from app.scores.baselines.networks import loss_gradients
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 
 @register("snip", baseline=True)
-def snip(observation: Observation) -> float:
-    """Connection sensitivity on the anchors."""
-    anchors = observation.anchors
-    return connection_sensitivity(observation.fresh_network(), anchors.images, anchors.labels)
+def snip(trace: Trace) -> float:
+    """Connection sensitivity on the probe."""
+    probe = trace.probe
+    return connection_sensitivity(trace.fresh_network(), probe.images, probe.labels)
 
 
 def connection_sensitivity(network: nn.Module, images: Tensor, labels: Tensor) -> float:

@@ -5,13 +5,13 @@ from torch import Tensor, nn
 
 from app.scores import register
 from app.scores.baselines.networks import gradients, weights
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 
 @register("synflow", baseline=True)
-def synflow(observation: Observation) -> float:
+def synflow(trace: Trace) -> float:
     """Logarithm of the synaptic flow; needs no data."""
-    return synaptic_flow(observation.fresh_network(), observation.anchors.images)
+    return synaptic_flow(trace.fresh_network(), trace.probe.images)
 
 
 def synaptic_flow(network: nn.Module, images: Tensor) -> float:

@@ -5,17 +5,17 @@ from torch import Tensor, nn
 
 from app.scores import register
 from app.scores.baselines.networks import fan_in, gradients, redraw, weights
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 IMAGES = 32
 """At most: the kernel needs a backward pass an image, and the network's size in memory."""
 
 
 @register("te_nas_ntk", baseline=True)
-def te_nas_ntk(observation: Observation) -> float:
-    """Minus the condition number of the kernel on the anchors."""
-    network = redraw(observation.fresh_network(), fan_in, observation.anchors.seed)
-    return -condition_number(tangent_kernel(network, observation.anchors.images[:IMAGES]))
+def te_nas_ntk(trace: Trace) -> float:
+    """Minus the condition number of the kernel on the probe."""
+    network = redraw(trace.fresh_network(), fan_in, trace.probe.seed)
+    return -condition_number(tangent_kernel(network, trace.probe.images[:IMAGES]))
 
 
 def tangent_kernel(network: nn.Module, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from app.scores import register
 from app.scores.baselines.networks import fan_in, redraw, watch
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 from spaces import Space
 
 PATCHES, PATCH = 1000, 3
@@ -16,19 +16,17 @@ PATCHES, PATCH = 1000, 3
 
 
 @register("te_nas_regions", baseline=True)
-def te_nas_regions(observation: Observation) -> float:
-    """Linear regions among small patches of the anchors, in the thinnest such network.
+def te_nas_regions(trace: Trace) -> float:
+    """Linear regions among small patches of the probe, in the thinnest such network.
 
     In a wide network or on whole images every sample would have a region of its own. It does
     so in a space without an option that makes it thin, as MobileNet: there the score is the
     same for all, and TE-NAS is left with its kernel.
     """
-    anchors = observation.anchors
-    thin = Observation(
-        thinnest(observation.space), observation.supernet, observation.arch, anchors
-    ).fresh_network()
-    network = redraw(thin, fan_in, anchors.seed)
-    return float(linear_regions(network, patches(anchors.images, anchors.seed)))
+    probe = trace.probe
+    thin = Trace(thinnest(trace.space), trace.supernet, trace.arch, probe).fresh_network()
+    network = redraw(thin, fan_in, probe.seed)
+    return float(linear_regions(network, patches(probe.images, probe.seed)))
 
 
 def linear_regions(network: nn.Module, images: Tensor) -> int:

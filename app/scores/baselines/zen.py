@@ -7,18 +7,18 @@ from torch import Tensor, nn
 
 from app.scores import register
 from app.scores.baselines.networks import gaussian_images, redraw, unit, watch
-from app.scores.observation import Observation
-from spaces import Tap
+from app.scores.trace import Trace
+from spaces import FeatureNode
 
 ALPHA = 0.01
 """Size of the perturbation; the paper's value."""
 
 
 @register("zen", baseline=True)
-def zen(observation: Observation) -> float:
-    """Zen-score on as many Gaussian images as there are anchors; needs no data."""
-    images, seed = observation.anchors.images, observation.anchors.seed
-    network = redraw(observation.fresh_network(), unit, seed)
+def zen(trace: Trace) -> float:
+    """Zen-score on as many Gaussian images as there are probe; needs no data."""
+    images, seed = trace.probe.images, trace.probe.seed
+    network = redraw(trace.fresh_network(), unit, seed)
     return zen_score(network, gaussian_images(images, seed), gaussian_images(images, seed + 1))
 
 
@@ -26,7 +26,7 @@ def zen_score(network: nn.Module, images: Tensor, noise: Tensor) -> float:
     """ln E‖f(x) − f(x + α·noise)‖ + Σ over BatchNorms of ln σ̄, f being the last tap's output.
 
     σ̄² is the mean over channels of the variance that a BatchNorm divides by: the sum undoes
-    the scaling, as if there were no BatchNorm. One whose input is constant scales nothing.
+    the scaling, as if there were no BatchNorm. One whose input is constant bn_gammas nothing.
     Residual links stay; the paper removes them, but in a cell every edge is one.
     """
     features: list[Tensor] = []
@@ -35,7 +35,7 @@ def zen_score(network: nn.Module, images: Tensor, noise: Tensor) -> float:
     def see_batchnorm(x: Tensor, _: Tensor) -> None:
         variances.append(float(x.var((0, 2, 3), correction=0).mean()))
 
-    with torch.no_grad(), watch(network, Tap, lambda _, output: features.append(output)):
+    with torch.no_grad(), watch(network, FeatureNode, lambda _, output: features.append(output)):
         with watch(network, nn.BatchNorm2d, see_batchnorm):
             network(images)
         original = features[-1]

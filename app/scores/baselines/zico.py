@@ -6,19 +6,17 @@ from torch.nn import functional as F
 
 from app.scores import register
 from app.scores.baselines.networks import gradients, weights
-from app.scores.observation import Observation
+from app.scores.trace import Trace
 
 BATCHES = 2
 """The paper finds two to be enough."""
 
 
 @register("zico", baseline=True)
-def zico(observation: Observation) -> float:
-    """ZiCo between the halves of the anchors."""
-    anchors = observation.anchors
-    return inverse_variation(
-        batch_gradients(observation.fresh_network(), anchors.images, anchors.labels)
-    )
+def zico(trace: Trace) -> float:
+    """ZiCo between the halves of the probe."""
+    probe = trace.probe
+    return inverse_variation(batch_gradients(trace.fresh_network(), probe.images, probe.labels))
 
 
 def batch_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:

@@ -17,7 +17,7 @@ from app.cli import main
 from app.dashboard.serve import serve
 from app.search.commit import GroupCommit
 from app.search.loop import Batches, Search
-from app.search.outcome import Outcome
+from app.search.outcome import TrialResult
 from app.search.proposals import create_proposals
 from app.search.storage import open_engine, open_storage
 from app.search.study import DIRECTIONS
@@ -93,10 +93,10 @@ def test_a_batch_is_one_commit(postgresql: str) -> None:
     commit = GroupCommit(engine, read_tables(engine), study._study_id)
     proposals = create_proposals(SearchSettings(population=32), space, DIRECTIONS, 0, 0)
 
-    def assess(params: dict[str, Any]) -> Outcome:
+    def assess(params: dict[str, Any]) -> TrialResult:
         arch = space.decode(params)
         values = [float(arch.count("skip")), float(arch.count("3"))]
-        return Outcome(TrialState.COMPLETE, values, {"arch": arch})
+        return TrialResult(TrialState.COMPLETE, values, {"arch": arch})
 
     search = Search(study, storage, space, assess, Batches(proposals, commit, 32))
     search.run_to(32, lambda: None, lambda steps, note: None)

@@ -1,4 +1,4 @@
-"""Several workers on a real PostgreSQL server, each with files of its own."""
+"""Several workers on a real PostgreSQL server, each with paths of its own."""
 
 import functools
 import http.server
@@ -35,7 +35,7 @@ def arguments(study_file: Path, tmp_path: Path, postgresql: str) -> list[str]:
 
 
 def worker(tmp_path: Path, url: str, name: str, place: object = None) -> list[str]:
-    """Arguments of a worker on a machine of its own, as far as files make one."""
+    """Arguments of a worker on a machine of its own, as far as paths make one."""
     arguments = ["worker", "--study", "small", "--storage", url, "--runs", str(tmp_path / name)]
     return arguments if place is None else [*arguments, "--supernet", str(place)]
 
@@ -132,18 +132,18 @@ def test_a_worker_with_other_things_than_the_study_is_refused(
     assert "has no study 'small'" in refused(worker(tmp_path, postgresql, "a"))
     assert main([*arguments, "--trials", "4"]) == 0
     before = trials(postgresql)
-    files = tmp_path / "runs" / "small"
+    paths = tmp_path / "runs" / "small"
 
     assert "is missing" in refused(worker(tmp_path, postgresql, "a"))
     other = tmp_path / "other"
-    shutil.copytree(files, other)
+    shutil.copytree(paths, other)
     state = load_checkpoint(other / "supernet.pt")
     state["supernet"]["stem.1.weight"] += 1e-6
     save_checkpoint(other / "supernet.pt", {k: v for k, v in state.items() if k != "format"})
     assert "fingerprint differs" in refused(worker(tmp_path, postgresql, "a", other))
     (other / "supernet.pt").write_bytes(b"none")
     assert "fingerprint differs" in refused(worker(tmp_path, postgresql, "a", other))
-    shutil.copy(files / "supernet.pt", other)
+    shutil.copy(paths / "supernet.pt", other)
     reference = json.loads((other / "reference.json").read_text())
     next(iter(reference["scores"].values()))["bn_nas"] = 0.5
     (other / "reference.json").write_text(json.dumps(reference | {"checksum": None}))
@@ -152,7 +152,7 @@ def test_a_worker_with_other_things_than_the_study_is_refused(
     for place in (tmp_path / "nowhere", "http://127.0.0.1:9/x", "ftp://example.org/x"):
         assert "cannot fetch" in refused(worker(tmp_path, postgresql, "b", place))
 
-    good = worker(tmp_path, postgresql, "c", files)
+    good = worker(tmp_path, postgresql, "c", paths)
     monkeypatch.setattr(scores, "VERSION", scores.VERSION + 1)
     assert "score version" in refused(good)
     monkeypatch.undo()
@@ -161,10 +161,10 @@ def test_a_worker_with_other_things_than_the_study_is_refused(
     assert "dataset fingerprint" in refused([*good, "--dataset", str(pictures)])
     assert trials(postgresql) == before
     # the main command, on a machine that has trained another supernet
-    (files / "supernet.pt").write_bytes((other / "supernet.pt").read_bytes())
-    state = load_checkpoint(files / "supernet.pt")
+    (paths / "supernet.pt").write_bytes((other / "supernet.pt").read_bytes())
+    state = load_checkpoint(paths / "supernet.pt")
     state["supernet"]["stem.1.weight"] += 1e-6
-    save_checkpoint(files / "supernet.pt", {k: v for k, v in state.items() if k != "format"})
+    save_checkpoint(paths / "supernet.pt", {k: v for k, v in state.items() if k != "format"})
     assert "supernet.pt' is not what the trials" in refused([*arguments, "--trials", "5"])
     assert trials(postgresql) == before
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from app.console import progress_bar
 from app.data import filling
 from app.data.image_data import Split
 from app.data.loading import without_broken
 from app.data.pictures import Pictures
 from app.errors import InputError
-from app.progress import progress_bar
 
 
 def _read(i: int, size: int) -> Any:

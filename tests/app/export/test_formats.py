@@ -13,12 +13,12 @@ import spaces
 from app.data import ImageData
 from app.export.formats import write_onnx, write_pt2
 from app.export.weights import set_statistics
-from spaces import Placement
+from spaces import BatchNormMode
 from tests.spaces.test_contract import SMALL
 
 
 def trained_a_little(network: nn.Module, images: Tensor) -> nn.Module:
-    """With statistics and scales of its own, so that leaving BatchNorm out would show."""
+    """With statistics and bn_gammas of its own, so that leaving BatchNorm out would show."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.weight is not None:
             nn.init.normal_(module.weight, 1, 0.2)
@@ -79,7 +79,7 @@ def test_another_result_is_refused_and_nothing_is_written(tmp_path: Path) -> Non
 
 def test_statistics_of_a_supernets_network_are_those_of_its_batches(digits: ImageData) -> None:
     space = spaces.create("toy", 10, 16, {})
-    network = space.network("conv3-conv1-skip", Placement.UNBIASED)
+    network = space.network("conv3-conv1-skip", BatchNormMode.UNBIASED)
     images = digits.normalise(digits.train.pixels[:64])
     with torch.no_grad():
         expected = network(images)

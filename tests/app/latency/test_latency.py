@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from app.atomic import DamagedError
 from app.errors import InputError
-from app.files import DamagedError
 from app.latency import LatencyTable, measure_latency, threads
 from app.latency.measure import REPEATS, WARM_UP
 from app.latency.table import operations

@@ -55,16 +55,16 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Nine rows of eight architectures, accuracies in the order of FLOPs; ranked by all scores."""
-    bench = Bench(tmp_path_factory.mktemp("bench"))
-    (bench.folder / "tiny.toml").write_text(STUDY)
+    context = Bench(tmp_path_factory.mktemp("context"))
+    (context.folder / "tiny.toml").write_text(STUDY)
     rng = Random(0)
     archs = [SPACE.sample(rng) for _ in range(8)]
     rows = [f"{arch},{80 + SPACE.cost(arch).macs / 1e6}" for arch in [*archs, archs[0]]]
-    bench.table.write_text("\n".join(["arch,acc", *rows]) + "\n")
-    assert bench.rank("--json", str(bench.folder / "out" / "copy.json")) == 0
-    return bench
+    context.table.write_text("\n".join(["arch,acc", *rows]) + "\n")
+    assert context.rank("--json", str(context.folder / "out" / "copy.json")) == 0
+    return context
 
 
 @pytest.fixture
@@ -81,26 +81,26 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_results_hold_every_score_and_what_was_run(bench: Bench) -> None:
-    results = bench.results()
+def test_results_hold_every_score_and_what_was_run(context: Bench) -> None:
+    results = context.results()
     assert set(results["scores"]) == {*OURS, *SCORES, *BASELINES, *RANK_SUMS}
     assert (results["n"], results["architectures"], results["column"]) == (9, 8, "acc")
-    assert (results["study"], results["seed"], results["table"]) == ("tiny", 0, str(bench.table))
+    assert (results["study"], results["seed"], results["table"]) == ("tiny", 0, str(context.table))
     assert results["definition"]["supernet.steps"] == 2
     assert results["hardware"].startswith("cpu")
-    copy = json.loads((bench.folder / "out" / "copy.json").read_text())
+    copy = json.loads((context.folder / "out" / "copy.json").read_text())
     assert copy == results
 
 
-def test_flops_order_these_accuracies_without_fault(bench: Bench) -> None:
-    flops = bench.results()["scores"]["flops"]
+def test_flops_order_these_accuracies_without_fault(context: Bench) -> None:
+    flops = context.results()["scores"]["flops"]
     assert flops["tau"] == pytest.approx(1)
     assert flops["tau_interval"] == pytest.approx([1, 1])
     assert flops["regret_mean"] == flops["regret_max"] == flops["regret_low"] == 0
 
 
-def test_each_score_has_its_own_time_and_ours_share_theirs(bench: Bench) -> None:
-    scores = bench.results()["scores"]
+def test_each_score_has_its_own_time_and_ours_share_theirs(context: Bench) -> None:
+    scores = context.results()["scores"]
     seconds = {name: score["seconds_per_architecture"] for name, score in scores.items()}
     assert {seconds[name] for name in (*OURS, *SCORES)} == {seconds["composite"]}
     assert 0 < seconds["flops"] < seconds["composite"]
@@ -108,8 +108,8 @@ def test_each_score_has_its_own_time_and_ours_share_theirs(bench: Bench) -> None
         assert seconds[name] == pytest.approx(sum(seconds[part] for part in parts))
 
 
-def test_scores_are_written_a_line_a_row(bench: Bench) -> None:
-    with (bench.made() / "eight-acc.csv").open(encoding="utf-8", newline="") as file:
+def test_scores_are_written_a_line_a_row(context: Bench) -> None:
+    with (context.made() / "eight-acc.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
     assert rows[0] == rows[-1]
@@ -120,8 +120,8 @@ def test_scores_are_written_a_line_a_row(bench: Bench) -> None:
         assert float(row["accuracy"]) == pytest.approx(80 + cost.macs / 1e6)
 
 
-def test_the_composite_is_the_sum_of_its_parts(bench: Bench) -> None:
-    with (bench.made() / "eight-acc.csv").open(encoding="utf-8", newline="") as file:
+def test_the_composite_is_the_sum_of_its_parts(context: Bench) -> None:
+    with (context.made() / "eight-acc.csv").open(encoding="utf-8", newline="") as file:
         rows = [{k: float(v) for k, v in row.items() if k in OURS} for row in csv.DictReader(file)]
     for row in rows:
         assert row["composite"] == pytest.approx(sum(row[part] for part in PARTS))
@@ -129,20 +129,20 @@ def test_the_composite_is_the_sum_of_its_parts(bench: Bench) -> None:
             assert row[f"without_{part}"] == pytest.approx(row["composite"] - row[part])
 
 
-def test_there_is_a_picture_of_all_and_of_each(bench: Bench) -> None:
+def test_there_is_a_picture_of_all_and_of_each(context: Bench) -> None:
     for name in ("eight-acc", "eight-acc-composite", "eight-acc-synflow", "eight-acc-az_nas"):
-        assert (bench.made() / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (context.made() / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_again_measures_nothing_and_names_every_file(
-    bench: Bench, scored: list[str], capsys: pytest.CaptureFixture[str]
+    context: Bench, scored: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = [file.read_bytes() for file in bench.made().glob("*.jsonl")]
-    full = bench.results()["scores"]
-    assert bench.rank("--scores", FEW, "--column", "acc") == 0
+    before = [file.read_bytes() for file in context.made().glob("*.jsonl")]
+    full = context.results()["scores"]
+    assert context.rank("--scores", FEW, "--column", "acc") == 0
     assert scored == []
-    assert [file.read_bytes() for file in bench.made().glob("*.jsonl")] == before
-    few = bench.results()["scores"]
+    assert [file.read_bytes() for file in context.made().glob("*.jsonl")] == before
+    few = context.results()["scores"]
     assert few == {name: full[name] for name in few}
     assert set(few) == {"composite", "bn_nas", "flops"}
     out = capsys.readouterr().out
@@ -150,11 +150,11 @@ def test_the_same_again_measures_nothing_and_names_every_file(
     shown = [name for name in names if name in few]
     assert shown == sorted(few, key=lambda name: -few[name]["tau"])
     for file in ("eight-acc.csv", "eight-acc.json", "eight-acc.png", "*.jsonl"):
-        assert str(bench.made() / file) in out
+        assert str(context.made() / file) in out
 
 
 def test_interrupted_it_goes_on_where_it_was(
-    bench: Bench, scored: list[str], monkeypatch: pytest.MonkeyPatch
+    context: Bench, scored: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, reference = Scorer.__call__, 8
 
@@ -165,46 +165,46 @@ def test_interrupted_it_goes_on_where_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(Scorer, "__call__", interrupted)
-        assert bench.rank("--scores", FEW, study="again") == 130
+        assert context.rank("--scores", FEW, study="again") == 130
     done = scored[reference:]
     assert len(done) == 3
-    assert not (bench.made("again") / "eight-acc.json").exists()
+    assert not (context.made("again") / "eight-acc.json").exists()
 
     scored.clear()
-    assert bench.rank("--scores", FEW, study="again") == 0
+    assert context.rank("--scores", FEW, study="again") == 0
     assert len(scored) == 5
     assert not set(scored) & set(done)
-    again, before = (bench.results(study)["scores"] for study in ("again", "tiny"))
+    again, before = (context.results(study)["scores"] for study in ("again", "tiny"))
     for name in again:  # another supernet of the same definition
         assert again[name]["tau"] == before[name]["tau"]
         assert again[name]["regret_mean"] == before[name]["regret_mean"]
 
 
-def test_baselines_outlive_the_supernet(bench: Bench) -> None:
-    assert bench.rank("--scores", "synflow,composite", study="outlive") == 0
-    first = bench.results("outlive")["scores"]
-    folder = bench.made("outlive")
+def test_baselines_outlive_the_supernet(context: Bench) -> None:
+    assert context.rank("--scores", "synflow,composite", study="outlive") == 0
+    first = context.results("outlive")["scores"]
+    folder = context.made("outlive")
     for made_by_supernet in (folder / "scores.jsonl", *folder.parent.glob("[rs]*.*")):
         made_by_supernet.unlink()
     baselines = (folder / "baselines.jsonl").read_bytes()
     options = ("--scores", "synflow,composite", "--train-steps", "3")
-    assert bench.rank(*options, study="outlive") == 0
+    assert context.rank(*options, study="outlive") == 0
     assert (folder / "baselines.jsonl").read_bytes() == baselines
-    second = bench.results("outlive")["scores"]
+    second = context.results("outlive")["scores"]
     assert second["synflow"] == first["synflow"]
 
 
-def test_a_sample_without_baselines(bench: Bench) -> None:
-    assert bench.rank("--sample", "4", "--no-baselines", "--column", "acc", study="again") == 0
-    results = bench.results("again")
+def test_a_sample_without_baselines(context: Bench) -> None:
+    assert context.rank("--sample", "4", "--no-baselines", "--column", "acc", study="again") == 0
+    results = context.results("again")
     assert results["n"] == 4
     assert set(results["scores"]) == {*OURS, *SCORES}
 
 
 def test_another_definition_is_refused(
-    bench: Bench, scored: list[str], capsys: pytest.CaptureFixture[str]
+    context: Bench, scored: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench.rank("--seed", "1") == 2
+    assert context.rank("--seed", "1") == 2
     assert "seed = 0, not 1" in capsys.readouterr().err
     assert scored == []
 
@@ -227,11 +227,11 @@ def test_another_definition_is_refused(
     ],
 )
 def test_bad_input_is_one_line_and_trains_nothing(
-    bench: Bench, capsys: pytest.CaptureFixture[str], options: list[str], complaint: str
+    context: Bench, capsys: pytest.CaptureFixture[str], options: list[str], complaint: str
 ) -> None:
-    assert bench.rank(*options, study="bad") == 2
+    assert context.rank(*options, study="bad") == 2
     assert_one_error(capsys, complaint)
-    assert not (bench.folder / "runs" / "bad" / "supernet.pt").exists()
+    assert not (context.folder / "runs" / "bad" / "supernet.pt").exists()
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_bad_input_is_one_line_and_trains_nothing(
     ],
 )
 def test_a_bad_row_is_named_before_any_training(
-    bench: Bench,
+    context: Bench,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     line: str,
     complaint: str,
 ) -> None:
     table = tmp_path / "bad.csv"
-    table.write_text(bench.table.read_text() + line + "\n")
-    assert bench.rank("--table", str(table), study="bad") == 2
+    table.write_text(context.table.read_text() + line + "\n")
+    assert context.rank("--table", str(table), study="bad") == 2
     assert_one_error(capsys, complaint)
-    assert not (bench.folder / "runs" / "bad" / "supernet.pt").exists()
+    assert not (context.folder / "runs" / "bad" / "supernet.pt").exists()
 
 
 def assert_one_error(capsys: pytest.CaptureFixture[str], complaint: str) -> None:
@@ -265,7 +265,7 @@ def assert_one_error(capsys: pytest.CaptureFixture[str], complaint: str) -> None
 
 
 def test_results_that_cannot_be_written_where_asked(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+    context: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench.rank("--scores", "bn_nas", "--json", str(bench.folder), study="again") == 2
+    assert context.rank("--scores", "bn_nas", "--json", str(context.folder), study="again") == 2
     assert "is a folder: name a file in it" in capsys.readouterr().err

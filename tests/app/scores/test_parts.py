@@ -11,11 +11,11 @@ from app.data import ImageData
 from app.scores import MEASURES, SCORES
 from app.scores.expressivity import PLACES, standardised_samples
 from app.scores.moments import moments
-from app.scores.observation import Anchors, Observation, Pass
 from app.scores.scorer import NoScoreError, Scorer
 from app.scores.spectrum import LEAST
+from app.scores.trace import Pass, ProbeBatch, Trace
 from app.scores.uncertainty import share_between_images
-from spaces import Placement
+from spaces import BatchNormMode
 from tests.toy import Toy
 
 CPU = torch.device("cpu")
@@ -25,15 +25,15 @@ def by_hand(
     features: Sequence[Tensor] = (),
     activations: Sequence[Tensor] = (),
     gradients: Sequence[Tensor] = (),
-    scales: Sequence[Tensor] = (),
-) -> Observation:
-    """An observation whose pass gave these results."""
-    observation = Observation.__new__(Observation)
+    bn_gammas: Sequence[Tensor] = (),
+) -> Trace:
+    """An trace whose pass gave these results."""
+    trace = Trace.__new__(Trace)
     passed = Pass(list(features), list(activations), list(gradients), logits=torch.empty(0))
     images = len([*features, *activations][0]) if features or activations else 0
-    anchors = Anchors(torch.empty(images), torch.empty(images), seed=0)
-    vars(observation).update(passed=passed, scales=list(scales), anchors=anchors)
-    return observation
+    probe = ProbeBatch(torch.empty(images), torch.empty(images), seed=0)
+    vars(trace).update(passed=passed, bn_gammas=list(bn_gammas), probe=probe)
+    return trace
 
 
 SIGNS = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
@@ -127,14 +127,14 @@ def test_dead_channels_have_no_share() -> None:
 
 
 def test_bn_nas_sums_the_mean_scales() -> None:
-    scales = [torch.tensor([1.0, -3.0]), torch.tensor([0.5])]
-    assert SCORES["bn_nas"](by_hand(scales=scales)) == pytest.approx(2.5)
-    assert SCORES["bn_nas"](by_hand(scales=[])) == 0
+    bn_gammas = [torch.tensor([1.0, -3.0]), torch.tensor([0.5])]
+    assert SCORES["bn_nas"](by_hand(bn_gammas=bn_gammas)) == pytest.approx(2.5)
+    assert SCORES["bn_nas"](by_hand(bn_gammas=[])) == 0
 
 
 def scorer(toy: Toy, digits: ImageData) -> Scorer:
     torch.manual_seed(0)
-    return Scorer(toy, toy.supernet(Placement.UNBIASED), Anchors.draw(digits, 16, 0, CPU))
+    return Scorer(toy, toy.supernet(BatchNormMode.UNBIASED), ProbeBatch.draw(digits, 16, 0, CPU))
 
 
 def test_scores_are_finite_repeatable_and_tell_architectures_apart(

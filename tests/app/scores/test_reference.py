@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.atomic import DamagedError
 from app.data import ImageData
 from app.errors import InputError
-from app.files import DamagedError
 from app.scores import MEASURES
-from app.scores.observation import Anchors
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer, Scores
-from spaces import Placement
+from app.scores.trace import ProbeBatch
+from spaces import BatchNormMode
 from tests.toy import Toy
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ class Counting(Scorer):
 
 def scorer(toy: Toy, digits: ImageData) -> Counting:
     torch.manual_seed(0)
-    return Counting(toy, toy.supernet(Placement.UNBIASED), Anchors.draw(digits, 16, 0, CPU))
+    return Counting(toy, toy.supernet(BatchNormMode.UNBIASED), ProbeBatch.draw(digits, 16, 0, CPU))
 
 
 def test_the_sample_is_distinct_seeded_and_ends_with_the_space(toy: Toy) -> None:

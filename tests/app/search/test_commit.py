@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from app.search.commit import GroupCommit
 from app.search.loop import Batches, Search
-from app.search.outcome import Outcome
+from app.search.outcome import TrialResult
 from app.search.proposals import InMemory
 from app.search.storage import open_engine, open_storage
 from app.search.study import DIRECTIONS
@@ -44,15 +44,15 @@ def group_commit(path: Path, study: Study) -> GroupCommit:
     return GroupCommit(engine, read_tables(engine), study._study_id)
 
 
-def outcome(toy: Toy, params: dict[str, Any]) -> Outcome:
+def outcome(toy: Toy, params: dict[str, Any]) -> TrialResult:
     """Some of every kind: infinite and finite values, attributes of all types, infeasible."""
     try:
         arch = toy.decode(params)
     except InfeasibleError as reason:
-        return Outcome(TrialState.FAIL, user_attrs={"infeasible": str(reason)})
+        return TrialResult(TrialState.FAIL, user_attrs={"infeasible": str(reason)})
     cost = toy.cost(arch)
     score = -math.inf if arch.startswith("skip-skip") else math.inf if "3-3" in arch else 1 / 3
-    return Outcome(
+    return TrialResult(
         TrialState.COMPLETE,
         [score, float(cost.macs)],
         {"arch": arch, "bn_nas": None, "flops": cost.macs, "parts": [0.1, "ü"]},

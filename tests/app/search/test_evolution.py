@@ -79,7 +79,7 @@ def test_a_limit_that_no_network_keeps_ends_the_search(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.search.evolution.DRAWS", 3)
-    monkeypatch.setattr("app.limit.CHANGES", 2)
+    monkeypatch.setattr("app.repair.CHANGES", 2)
     with pytest.raises(SpaceExhaustedError, match="within 1e-06 M"):
         Evolution(toy, DIRECTIONS, 4, seed=0, max_flops=1).propose()
 

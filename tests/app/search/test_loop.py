@@ -10,17 +10,17 @@ from optuna.trial import TrialState
 
 from app.search.evolution import Evolution, SpaceExhaustedError
 from app.search.loop import Batches, Search
-from app.search.outcome import Outcome
+from app.search.outcome import TrialResult
 from app.search.study import DIRECTIONS
 from tests.app.search.test_commit import create_study, database_url, group_commit, some_trial
 from tests.toy import Toy
 
-Assess = Callable[[dict[str, Any]], Outcome]
+Assess = Callable[[dict[str, Any]], TrialResult]
 
 
-def score(params: dict[str, Any]) -> Outcome:
+def score(params: dict[str, Any]) -> TrialResult:
     arch = "-".join(params.values())
-    return Outcome(TrialState.COMPLETE, [len(arch), 1.0], {"arch": arch})
+    return TrialResult(TrialState.COMPLETE, [len(arch), 1.0], {"arch": arch})
 
 
 def search(path: Path, space: Toy, assess: Assess = score, size: int = 8) -> Search:
@@ -51,7 +51,7 @@ def test_trials_are_told_a_batch_at_a_time(tmp_path: Path, toy: Toy) -> None:
     seen: list[int] = []
     told: list[int] = []
 
-    def assess(params: dict[str, Any]) -> Outcome:
+    def assess(params: dict[str, Any]) -> TrialResult:
         seen.append(len(committed(path)))
         return score(params)
 
@@ -77,7 +77,7 @@ def test_what_was_finished_before_an_interruption_is_kept(
     path = tmp_path / "a.db"
     calls = 0
 
-    def assess(params: dict[str, Any]) -> Outcome:
+    def assess(params: dict[str, Any]) -> TrialResult:
         nonlocal calls
         calls += 1
         if calls == 12:
@@ -108,7 +108,7 @@ def test_trials_that_others_add_meanwhile_are_counted_told_and_not_repeated(
     queued = toy.encode("conv3-skip-conv1")
     calls = 0
 
-    def assess(params: dict[str, Any]) -> Outcome:
+    def assess(params: dict[str, Any]) -> TrialResult:
         nonlocal calls
         calls += 1
         if calls == 5:

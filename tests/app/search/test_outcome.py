@@ -12,20 +12,20 @@ from app.cli import main
 from app.scores import MEASURES
 from app.scores.composite import LOWEST
 from app.scores.reference import sample_architectures
-from app.search.outcome import Assessment
+from app.search.outcome import Objective
 from app.settings import StudySettings
 from app.supernet.checkpoint import load_checkpoint, save_checkpoint
-from app.workbench import Files, Workbench, open_data, set_up
+from app.workbench import EvaluationContext, StudyPaths, open_data, set_up
 from tests.app.test_run import trials
 from tests.conftest import CPU
 from tests.toy import Toy
 
 
 @pytest.fixture
-def bench(settings: StudySettings) -> Workbench:
-    files = Files(settings.folder)
-    data, space = open_data(settings, files, CPU)
-    return set_up(settings, files, CPU, data, space)
+def context(settings: StudySettings) -> EvaluationContext:
+    paths = StudyPaths(settings.folder)
+    data, space = open_data(settings, paths, CPU)
+    return set_up(settings, paths, CPU, data, space)
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ class Unbounded:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_composite_that_is_no_number_fails_the_trial(
-    bench: Workbench, toy: Toy, arch: str, value: float
+    context: EvaluationContext, toy: Toy, arch: str, value: float
 ) -> None:
-    assess = Assessment(bench, [])
+    assess = Objective(context, [])
     assess.composite = Unbounded(value)  # type: ignore[assignment]
     outcome = assess(toy.encode(arch))
     assert (outcome.state, outcome.values) == (TrialState.FAIL, None)
@@ -62,15 +62,17 @@ def test_a_composite_that_is_no_number_fails_the_trial(
     assert outcome.user_attrs["failed"].startswith(f"no score: the values are [{value}, ")
 
 
-def test_a_measure_that_is_no_number_counts_least(bench: Workbench, toy: Toy, arch: str) -> None:
+def test_a_measure_that_is_no_number_counts_least(
+    context: EvaluationContext, toy: Toy, arch: str
+) -> None:
     """In every combination the composite is a number, so that the trial has a place."""
-    assess = Assessment(bench, [])
+    assess = Objective(context, [])
     whole = assess.scorer(arch)
     for name in MEASURES:
         assess.known[arch] = {**whole, name: None}
         outcome = assess(toy.encode(arch))
         assert outcome.state is TrialState.COMPLETE
-        assert outcome.values is not None and LOWEST <= outcome.values[0] < bench.composite(whole)
+        assert outcome.values is not None and LOWEST <= outcome.values[0] < context.composite(whole)
 
 
 def test_a_network_that_computes_no_numbers_fails_its_trial_and_the_search_goes_on(

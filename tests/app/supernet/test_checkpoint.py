@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.atomic import DamagedError
 from app.errors import InputError
-from app.files import DamagedError
 from app.supernet.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 
 

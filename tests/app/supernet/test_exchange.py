@@ -18,7 +18,7 @@ from app.settings import SupernetSettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.exchange import connected
 from app.supernet.training import SupernetTraining, train_supernet
-from spaces import Placement
+from spaces import BatchNormMode
 from tests.toy import Toy
 from tests.two_ranks import on_two_ranks
 
@@ -30,11 +30,11 @@ def make(
     toy: Toy,
     digits: ImageData,
     ranks: Ranks = Ranks(),  # noqa: B008
-    placement: Placement = Placement.UNBIASED,
+    bn_mode: BatchNormMode = BatchNormMode.UNBIASED,
     **settings: Any,
 ) -> SupernetTraining:
     chosen = {"steps": STEPS, "batch_size": 17, "learning_rate": 0.1, **settings}
-    return SupernetTraining(toy, placement, digits, SupernetSettings(**chosen), 3, CPU, ranks)
+    return SupernetTraining(toy, bn_mode, digits, SupernetSettings(**chosen), 3, CPU, ranks)
 
 
 def train_one(training: SupernetTraining, path: Path, stop_at: int = STEPS) -> None:
@@ -76,14 +76,14 @@ def distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
     return max(float((a[k] - b[k]).norm() / b[k].norm().clamp(min=1e-3)) for k in b)
 
 
-@pytest.mark.parametrize("placement", [Placement.UNBIASED, Placement.BIASED])
+@pytest.mark.parametrize("bn_mode", [BatchNormMode.UNBIASED, BatchNormMode.BIASED])
 def test_two_ranks_learn_what_one_learns_from_the_same_batches(
-    placement: Placement, toy: Toy, digits: ImageData, tmp_path: Path
+    bn_mode: BatchNormMode, toy: Toy, digits: ImageData, tmp_path: Path
 ) -> None:
-    one = make(toy, digits, placement=placement)
+    one = make(toy, digits, bn_mode=bn_mode)
     start = learnt(one)
     train_one(one, tmp_path / "one.pt")
-    first, second = train_two(toy, digits, tmp_path / "two.pt", placement=placement)
+    first, second = train_two(toy, digits, tmp_path / "two.pt", bn_mode=bn_mode)
     assert distance(start, learnt(one)) > 0.1
     assert distance(first, learnt(one)) < 1e-4  # sums in another order, over 12 steps
     assert all(torch.equal(first[k], second[k]) for k in first)
@@ -99,14 +99,14 @@ def test_without_shared_statistics_they_learn_from_parts_normalised_by_themselve
     parts = [Ranks(rank, 2).part(17) for rank in range(2)]
     for _ in range(STEPS):  # the closed form: the parts one after the other
         images, labels = one.batches.next_batch()
-        arch = one.space.sample(one.paths)
+        arch = one.space.sample(one.arch_rng)
         one.optimizer.zero_grad(set_to_none=True)
         for part in parts:
             loss = F.cross_entropy(
                 one.supernet(images[part], arch), labels[part], label_smoothing=0.1
             )
             (loss * len(labels[part]) / len(labels)).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(one.learning, one.settings.gradient_clip)
+        nn.utils.clip_grad_norm_(one.trainable, one.settings.gradient_clip)
         one.optimizer.step()
         one.schedule.step()
     two, _ = train_two(toy, digits, tmp_path / "two.pt", sync_batchnorm=False)

@@ -11,7 +11,7 @@ from app.data import ImageData
 from app.settings import SupernetSettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, train_supernet
-from spaces import Placement
+from spaces import BatchNormMode
 from tests.toy import Toy
 
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 def make(toy: Toy, digits: ImageData, seed: int = 0, **settings: Any) -> SupernetTraining:
     chosen = SupernetSettings(**{"steps": 12, "batch_size": 32, **settings})
-    return SupernetTraining(toy, Placement.UNBIASED, digits, chosen, seed, CPU)
+    return SupernetTraining(toy, BatchNormMode.UNBIASED, digits, chosen, seed, CPU)
 
 
 def go_on() -> None:
@@ -64,7 +64,7 @@ def test_a_step_touches_only_its_path(toy: Toy, digits: ImageData) -> None:
     training = make(toy, digits)
     before = {k: v.clone() for k, v in training.supernet.state_dict().items()}
     training.step()
-    path = training.space.sample(make(toy, digits).paths).split("-")
+    path = training.space.sample(make(toy, digits).arch_rng).split("-")
     changed = {
         k for k, v in training.supernet.state_dict().items() if not torch.equal(v, before[k])
     }

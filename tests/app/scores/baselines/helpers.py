@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import spaces
-from app.scores.observation import Anchors, Observation
+from app.scores.trace import ProbeBatch, Trace
 from spaces import Space, Supernet
 
 SMALL: dict[str, dict[str, int]] = {
@@ -36,12 +36,12 @@ def small_space(name: str) -> Space:
     return spaces.create(name, classes=3, image_size=16, options=SMALL.get(name, {}))
 
 
-def observe(name: str, arch: str | None = None) -> Observation:
+def observe(name: str, arch: str | None = None) -> Trace:
     """A random architecture, or `arch`, and six random images."""
     space = small_space(name)
     generator = torch.Generator().manual_seed(3)
     images = torch.randn(6, 3, 16, 16, generator=generator)
     labels = torch.randint(3, (6,), generator=generator)
-    anchors = Anchors(images, labels, seed=5)
+    probe = ProbeBatch(images, labels, seed=5)
     no_supernet = cast(Supernet, None)  # a baseline must not look at it
-    return Observation(space, no_supernet, arch or space.sample(Random(1)), anchors)
+    return Trace(space, no_supernet, arch or space.sample(Random(1)), probe)

@@ -12,7 +12,7 @@ from app.scores.baselines.az_nas import (
     tap_features,
     trainability,
 )
-from spaces import Tap
+from spaces import FeatureNode
 
 
 def noise(channels: int, size: int = 8) -> Tensor:
@@ -89,7 +89,9 @@ def test_no_gradient_is_minus_infinity() -> None:
 
 
 def test_features_are_the_outputs_of_the_taps() -> None:
-    network = nn.Sequential(nn.ReLU(), Tap(searched=False), nn.AvgPool2d(2), Tap(), nn.Flatten())
+    network = nn.Sequential(
+        nn.ReLU(), FeatureNode(searched=False), nn.AvgPool2d(2), FeatureNode(), nn.Flatten()
+    )
     images = noise(3)
     (first, second), searched = tap_features(network, images)
     assert searched == [False, True]

@@ -6,9 +6,9 @@ from tests.app.scores.baselines.helpers import observe
 
 
 def test_cost_is_that_of_the_fresh_network() -> None:
-    observation = observe("nasbench201")
-    network = observation.fresh_network().eval()
-    assert params(observation) == sum(p.numel() for p in network.parameters())
+    trace = observe("nasbench201")
+    network = trace.fresh_network().eval()
+    assert params(trace) == sum(p.numel() for p in network.parameters())
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, 16, 16))
-    assert flops(observation) == counter.get_total_flops() / 2
+    assert flops(trace) == counter.get_total_flops() / 2

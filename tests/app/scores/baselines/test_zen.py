@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from app.scores.baselines.zen import ALPHA, zen_score
-from spaces import Tap
+from spaces import FeatureNode
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES, NOISE = torch.randn(2, 64, 3, 4, 4, generator=GENERATOR)
@@ -15,7 +15,7 @@ def scaled(factor: float, *after: nn.Module) -> nn.Module:
     """A 1×1 convolution that multiplies by `factor`, and what follows it."""
     convolution = nn.Conv2d(3, 3, 1, bias=False)
     convolution.weight.data = factor * torch.eye(3)[..., None, None]
-    return nn.Sequential(convolution, *after, Tap(), nn.Flatten(), nn.Linear(48, 2))
+    return nn.Sequential(convolution, *after, FeatureNode(), nn.Flatten(), nn.Linear(48, 2))
 
 
 def test_linear_network_scales_the_perturbation() -> None:

@@ -6,34 +6,34 @@ import torch
 from torch import nn
 
 from app.data import ImageData
-from app.scores.observation import Anchors, Observation
 from app.scores.recorder import Recorder
-from spaces import Placement, Tap
+from app.scores.trace import ProbeBatch, Trace
+from spaces import BatchNormMode, FeatureNode
 from tests.toy import Toy
 
 CPU = torch.device("cpu")
 ARCH = "conv3-skip-conv1"
 
 
-def observe(toy: Toy, digits: ImageData, count: int = 12) -> Observation:
+def observe(toy: Toy, digits: ImageData, count: int = 12) -> Trace:
     torch.manual_seed(0)
-    supernet = toy.supernet(Placement.UNBIASED)
-    return Observation(toy, supernet, ARCH, Anchors.draw(digits, count, 0, CPU))
+    supernet = toy.supernet(BatchNormMode.UNBIASED)
+    return Trace(toy, supernet, ARCH, ProbeBatch.draw(digits, count, 0, CPU))
 
 
 def test_gradients_say_how_features_move_the_last_one(toy: Toy, digits: ImageData) -> None:
     """Moving a feature a little changes the signed sum by the gradient times the move."""
     single = observe(toy, digits)
     supernet = single.supernet.double()  # the sum hardly changes
-    anchors = replace(single.anchors, images=single.anchors.images.double())
-    observation = Observation(toy, supernet, ARCH, anchors)
-    assert [g.shape for g in observation.gradients] == [f.shape for f in observation.features]
+    probe = replace(single.probe, images=single.probe.images.double())
+    trace = Trace(toy, supernet, ARCH, probe)
+    assert [g.shape for g in trace.gradients] == [f.shape for f in trace.features]
     assert all(p.grad is None for p in supernet.parameters())
     generator = torch.Generator().manual_seed(1)
-    move = 1e-5 * torch.randn(observation.features[0].shape, generator=generator).double()
-    first, *_, last = (m for m in supernet.modules() if isinstance(m, Tap) and m.searched)
-    generator = torch.Generator().manual_seed(anchors.seed)
-    signs = torch.randint(0, 2, observation.features[-1].shape, generator=generator) * 2 - 1
+    move = 1e-5 * torch.randn(trace.features[0].shape, generator=generator).double()
+    first, *_, last = (m for m in supernet.modules() if isinstance(m, FeatureNode) and m.searched)
+    generator = torch.Generator().manual_seed(probe.seed)
+    signs = torch.randint(0, 2, trace.features[-1].shape, generator=generator) * 2 - 1
 
     def signed_sum(direction: float) -> torch.Tensor:
         seen: list[torch.Tensor] = []
@@ -42,19 +42,19 @@ def test_gradients_say_how_features_move_the_last_one(toy: Toy, digits: ImageDat
             last.register_forward_hook(lambda m, i, output: seen.append(output)),
         ]
         with torch.no_grad():
-            supernet(anchors.images, ARCH)
+            supernet(probe.images, ARCH)
         for handle in handles:
             handle.remove()
         return (seen[0] * signs).sum()
 
     expected = (signed_sum(1) - signed_sum(-1)) / 2
-    found = (observation.gradients[0] * move).sum()
+    found = (trace.gradients[0] * move).sum()
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
-    torch.testing.assert_close(observation.gradients[-1], signs.double())
+    torch.testing.assert_close(trace.gradients[-1], signs.double())
 
 
 def test_a_path_on_which_nothing_learns_has_gradients_all_the_same() -> None:
-    recorder = Recorder(nn.Sequential(nn.ReLU(), Tap()))  # type: ignore[arg-type]  # any module
+    recorder = Recorder(nn.Sequential(nn.ReLU(), FeatureNode()))  # type: ignore[arg-type]  # any module
     with recorder:
         recorder.supernet(torch.randn(2, 3, 4, 4))
     (gradient,) = recorder.gradients(0)
@@ -63,31 +63,31 @@ def test_a_path_on_which_nothing_learns_has_gradients_all_the_same() -> None:
 
 
 def test_features_are_the_taps_outputs(toy: Toy, digits: ImageData) -> None:
-    observation = observe(toy, digits)
-    features = observation.features
+    trace = observe(toy, digits)
+    features = trace.features
     seen: list[torch.Tensor] = []
-    for module in observation.supernet.modules():
-        if isinstance(module, Tap) and module.searched:
+    for module in trace.supernet.modules():
+        if isinstance(module, FeatureNode) and module.searched:
             module.register_forward_hook(lambda m, i, output: seen.append(output.detach()))
-    observation.supernet(observation.anchors.images, ARCH)
+    trace.supernet(trace.probe.images, ARCH)
     assert [f.shape for f in features] == [(12, toy.channels, 4, 4)] * 3
     for feature, expected in zip(features, seen, strict=True):
         torch.testing.assert_close(feature, expected)
 
 
 def test_anchors_follow_the_seed_and_stop_at_the_data(digits: ImageData) -> None:
-    first, again, other = (Anchors.draw(digits, 20, seed, CPU) for seed in (1, 1, 2))
+    first, again, other = (ProbeBatch.draw(digits, 20, seed, CPU) for seed in (1, 1, 2))
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
-    assert len(Anchors.draw(digits, 10**6, 0, CPU).labels) == len(digits.train.labels)
+    assert len(ProbeBatch.draw(digits, 10**6, 0, CPU).labels) == len(digits.train.labels)
 
 
 def test_fresh_networks_are_equal_and_leave_the_generator_alone(
     toy: Toy, digits: ImageData
 ) -> None:
-    observation = observe(toy, digits)
+    trace = observe(toy, digits)
     state = torch.get_rng_state()
-    first, second = observation.fresh_network(), observation.fresh_network()
+    first, second = trace.fresh_network(), trace.fresh_network()
     assert torch.equal(torch.get_rng_state(), state)
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert a is not b

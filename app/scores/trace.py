@@ -15,11 +15,11 @@ from app.scores.moments import Moments, moments
 from app.scores.recorder import Recorder
 from spaces import Space, Supernet
 
-FEWEST_IMAGES = 8
+MIN_IMAGES = 8
 
 
 @dataclass(frozen=True)
-class Anchors:
+class ProbeBatch:
     """The images that every architecture of a study is scored on."""
 
     images: Tensor
@@ -29,26 +29,26 @@ class Anchors:
     seed: int
 
     @staticmethod
-    def draw(data: ImageData, count: int, seed: int, device: torch.device) -> "Anchors":
+    def draw(data: ImageData, count: int, seed: int, device: torch.device) -> "ProbeBatch":
         """`count` training images (or all, if there are fewer), the same for the same seed.
 
-        Raises InputError for fewer than FEWEST_IMAGES.
+        Raises InputError for fewer than MIN_IMAGES.
         """
-        if len(data.train.labels) < FEWEST_IMAGES:
+        if len(data.train.labels) < MIN_IMAGES:
             raise InputError(
-                f"a score needs at least {FEWEST_IMAGES} training images, "
+                f"a score needs at least {MIN_IMAGES} training images, "
                 f"and '{data.name}' has {len(data.train.labels)}"
             )
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(data.train.labels), generator=generator)[:count]
         pixels = data.train.pixels[chosen.to(data.train.pixels.device)].to(device)
         labels = data.train.labels[chosen.to(data.train.labels.device)].to(device)
-        return Anchors(data.normalise(pixels), labels, seed)
+        return ProbeBatch(data.normalise(pixels), labels, seed)
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Results of one forward and one backward pass over the anchors."""
+    """Results of one forward and one backward pass over the probe."""
 
     features: list[Tensor]
     """Output of each searched layer or cell, N×C×H×W."""
@@ -61,22 +61,22 @@ class Pass:
     """N×classes."""
 
 
-class Observation:
-    """One architecture of a supernet under observation.
+class Trace:
+    """One architecture of a supernet under trace.
 
     The supernet must not change while observations of it are in use.
     """
 
-    def __init__(self, space: Space, supernet: Supernet, arch: str, anchors: Anchors) -> None:
+    def __init__(self, space: Space, supernet: Supernet, arch: str, probe: ProbeBatch) -> None:
         self.space = space
         self.supernet = supernet
         self.arch = arch
-        self.anchors = anchors
+        self.probe = probe
 
     @cached_property
-    def scales(self) -> list[Tensor]:
+    def bn_gammas(self) -> list[Tensor]:
         """γ that ends each chosen operation; needs no pass."""
-        return [scale.detach() for scale in self.supernet.scales(self.arch)]
+        return [scale.detach() for scale in self.supernet.bn_gammas(self.arch)]
 
     @property
     def features(self) -> list[Tensor]:
@@ -93,8 +93,8 @@ class Observation:
         """One forward and one backward pass. No parameter's `.grad` is touched."""
         recorder = Recorder(self.supernet)
         with recorder:
-            logits = self.supernet(self.anchors.images, self.arch)
-        gradients = recorder.gradients(self.anchors.seed)
+            logits = self.supernet(self.probe.images, self.arch)
+        gradients = recorder.gradients(self.probe.seed)
         features = [feature.detach() for feature in recorder.features]
         return Pass(features, recorder.activations, gradients, logits.detach())
 
@@ -114,7 +114,7 @@ class Observation:
         For baselines, which are defined on it; our own scores read the supernet only.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.anchors.seed)
+            torch.default_generator.manual_seed(self.probe.seed)
             network = self.space.network(self.arch)
-        device = self.anchors.images.device
+        device = self.probe.images.device
         return network.to(device).to(memory_format=torch.channels_last)

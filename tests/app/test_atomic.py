@@ -6,7 +6,7 @@ from typing import IO
 
 import pytest
 
-from app.files import remove_leftovers, write_atomically, write_json, write_text
+from app.atomic import remove_leftovers, write_atomically, write_json, write_text
 
 
 def test_text_and_json_arrive_whole(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from app.console import console
 from app.errors import InputError
-from app.progress import console
 
 SECONDS_UNTIL_LEFT = 60.0
 """A temporary file that nobody has written to for so long has no writer any more."""
