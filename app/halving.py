@@ -7,9 +7,10 @@ too: what was halved is kept with the study, and later runs of it take the half 
 from optuna.study import Study
 
 from app.console import console
+from app.paths import StudyPaths
 from app.scores.trace import MIN_IMAGES
 from app.settings import StudySettings
-from app.workbench import ScoringMemoryError, StudyPaths
+from app.workbench import ScoringMemoryError
 
 HALVED = "score.images halved from"
 """An attribute of the study."""

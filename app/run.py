@@ -23,6 +23,7 @@ from app.device import device_name, pick_device
 from app.halving import as_halved, halve
 from app.interrupt import stop_between_steps
 from app.latency import machine
+from app.paths import StudyPaths
 from app.ranks import this_rank
 from app.report.front import front_table
 from app.report.material import Material
@@ -52,7 +53,6 @@ from app.storage_url import shown_storage
 from app.workbench import (
     EvaluationContext,
     ScoringMemoryError,
-    StudyPaths,
     check_space,
     open_data,
     set_up,

@@ -3,7 +3,6 @@
 The main job and the rank benchmark both start here: data → supernet → reference sample.
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,111 +14,27 @@ import torch
 
 import spaces
 from app import scores
-from app.atomic import DamagedError, check_output, set_aside
+from app.atomic import DamagedError, set_aside
 from app.console import console
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
 from app.errors import InputError, is_out_of_memory, one_of
 from app.interrupt import stop_between_steps
 from app.latency import LatencyMeter
+from app.paths import StudyPaths
 from app.ranks import Ranks, this_rank
 from app.scores.composite import Composite
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.search.study import check_definition
-from app.settings import SAVED, StudySettings
+from app.settings import StudySettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.exchange import connected
 from app.supernet.training import SupernetTraining, check_parts, train_supernet
 from spaces import BatchNormMode, Space
 
 Content = TypeVar("Content")
-
-
-@dataclass(frozen=True)
-class StudyPaths:
-    """Where everything of a study lies, except its trials."""
-
-    folder: Path
-
-    @property
-    def supernet(self) -> Path:
-        """The checkpoint of the supernet."""
-        return self.folder / "supernet.pt"
-
-    @property
-    def reference(self) -> Path:
-        """The scored reference sample."""
-        return self.folder / "reference.json"
-
-    @property
-    def front(self) -> Path:
-        """The Pareto front as a table."""
-        return self.folder / "front.csv"
-
-    @property
-    def picture(self) -> Path:
-        """The Pareto front as a picture."""
-        return self.folder / "front.png"
-
-    @property
-    def latency(self) -> Path:
-        """How long each operation takes, where latency is an objective."""
-        return self.folder / "latency.json"
-
-    @property
-    def report(self) -> Path:
-        """The report."""
-        return self.folder / "report.md"
-
-    @property
-    def page(self) -> Path:
-        """The report as a page."""
-        return self.folder / "report.html"
-
-    @property
-    def settings(self) -> Path:
-        """What the study was last run with, for the commands that go on from it."""
-        return self.folder / SAVED
-
-    @property
-    def retrained(self) -> Path:
-        """The folder of the networks that were trained from scratch."""
-        return self.folder / "retrained"
-
-    @property
-    def comparison(self) -> Path:
-        """The networks of the last `retrain` as a table."""
-        return self.retrained / "comparison.csv"
-
-    @property
-    def rank(self) -> Path:
-        """The folder of the rank benchmark."""
-        return self.folder / "rank"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that makes supernet and reference sample, see `app.workers`."""
-        return self.folder / "lock"
-
-    @property
-    def reports(self) -> tuple[Path, ...]:
-        """What the end of a run writes."""
-        return self.front, self.picture, self.report, self.page
-
-    def check_writable(self) -> None:
-        """Raises InputError unless the folder is there or can be made; makes nothing."""
-        try:
-            check_output(self.lock)
-        except InputError as error:
-            raise InputError(f"{error}; give --runs DIR") from None
-
-    def discard(self) -> None:
-        """Delete what a run has made; networks that were retrained have cost too much, and stay."""
-        for path in (self.supernet, self.reference, self.latency, *self.reports):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(self.rank, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from app.cli import run_command
 from app.console import progress_bar
 from app.data import BatchStream, ImageData
 from app.device import pick_device
+from app.paths import StudyPaths
 from app.rank.statistics import flops_groups, kendall, kendall_within
 from app.rank.table import read_table
 from app.scores.composite import Composite
@@ -36,7 +37,7 @@ from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.settings import StudySettings, load_settings
 from app.supernet.training import SupernetTraining
-from app.workbench import StudyPaths, create_space, open_data
+from app.workbench import create_space, open_data
 from spaces import BatchNormMode, Space, Supernet
 
 SPACE = "nasbench201"

@@ -14,9 +14,9 @@ from app.atomic import DamagedError, write_atomically
 from app.cluster.shared import Shared, reference_hash, supernet_hash
 from app.console import console
 from app.errors import InputError
+from app.paths import StudyPaths
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_checkpoint
-from app.workbench import StudyPaths
 
 SECONDS_WITHOUT_BYTES = 60
 HINT = "give --supernet FOLDER or URL where the main command keeps it"

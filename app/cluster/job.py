@@ -13,11 +13,12 @@ from app.cluster.shared import Shared, read_shared
 from app.console import console
 from app.device import device_name, pick_device
 from app.errors import InputError
+from app.paths import StudyPaths
 from app.run import group_commit, missing_trials, search
 from app.search.storage import check_storage, open_engine, open_storage
 from app.search.study import DEFINITION, check_definition, own_study
 from app.settings import database_url
-from app.workbench import StudyPaths, open_data, set_up, study_definition
+from app.workbench import open_data, set_up, study_definition
 from app.workers import at_work, preparing, study_locks
 
 SECONDS_BETWEEN_LOOKS = 1.0

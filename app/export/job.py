@@ -21,12 +21,13 @@ from app.data import ImageData
 from app.errors import InputError
 from app.export.formats import INPUT, OUTPUT, WRITERS
 from app.export.weights import Weighted, weighted_network
+from app.paths import StudyPaths
 from app.report.front import completed_rows
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.search.storage import open_storage
 from app.search.study import find_study
 from app.settings import StudySettings
-from app.workbench import StudyPaths, check_space, open_data, study_definition
+from app.workbench import check_space, open_data, study_definition
 
 FORMAT = "bnnas exported network 1"
 CHECKED_IMAGES = 16

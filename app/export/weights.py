@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from app.data import ImageData
+from app.paths import StudyPaths
 from app.retrain.candidate import load_best
 from app.retrain.result import Result, best_of, read_results
 from app.retrain.training import accuracy
 from app.search.study import check_definition
 from app.settings import StudySettings
 from app.supernet.checkpoint import load_or_refuse
-from app.workbench import StudyPaths, create_space, study_definition, supernet_definition
+from app.workbench import create_space, study_definition, supernet_definition
 from spaces import BatchNormMode, Cost, Space
 
 CALIBRATION = 2000

@@ -6,6 +6,7 @@ from app.atomic import check_output
 from app.console import progress_bar
 from app.device import pick_device
 from app.interrupt import stop_between_steps
+from app.paths import StudyPaths
 from app.rank.choice import choose_scores
 from app.rank.columns import hardware, score_columns, seconds_per_architecture
 from app.rank.measure import measure
@@ -14,14 +15,7 @@ from app.rank.ranking import Judge
 from app.rank.store import Store
 from app.rank.table import read_table
 from app.settings import StudySettings
-from app.workbench import (
-    StudyPaths,
-    baseline_definition,
-    check_space,
-    open_data,
-    score_definition,
-    set_up,
-)
+from app.workbench import baseline_definition, check_space, open_data, score_definition, set_up
 from app.workers import preparing
 
 

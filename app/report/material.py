@@ -6,12 +6,12 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from app.paths import StudyPaths
 from app.report.front import COSTS, Cost, Row, completed_rows, pareto_front
 from app.retrain.result import Result, best_of, read_results
 from app.scores.reference import Reference
 from app.settings import StudySettings
 from app.supernet.checkpoint import load_or_refuse
-from app.workbench import StudyPaths
 from spaces import Space
 
 

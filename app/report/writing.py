@@ -1,11 +1,11 @@
 """All report files of a study."""
 
+from app.paths import StudyPaths
 from app.report.front import write_front
 from app.report.html import write_html
 from app.report.markdown import write_report
 from app.report.material import Material
 from app.report.picture import write_picture
-from app.workbench import StudyPaths
 
 
 def write_reports(paths: StudyPaths, material: Material) -> None:

@@ -12,6 +12,7 @@ from app.device import device_name, pick_device
 from app.errors import InputError
 from app.interrupt import stop_between_steps
 from app.latency import measure_latency
+from app.paths import StudyPaths
 from app.report.front import completed_rows
 from app.report.material import Material
 from app.report.writing import write_reports
@@ -25,7 +26,7 @@ from app.retrain.result import best_of, read_results
 from app.search.storage import open_storage
 from app.search.study import find_study, own_study
 from app.settings import StudySettings
-from app.workbench import StudyPaths, check_space, open_data, study_definition
+from app.workbench import check_space, open_data, study_definition
 from app.workers import preparing
 from spaces import Space
 
