@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.atomic import check_output
 from app.errors import InputError
-from app.settings import SAVED
+from app.study_file import SAVED
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class StudyPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that makes supernet and reference sample, see `app.workers`."""
+        """Held by the process that makes supernet and reference sample, see `app.locks`."""
         return self.folder / "lock"
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from app.atomic import DamagedError, read_checked, write_checked
 from app.console import progress_bar
 from app.errors import InputError
-from app.repair import Limit
+from app.repair import Repair
 from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
@@ -56,14 +56,13 @@ def sample_architectures(
     beyond one end of the sample. Raises InputError if not one is found.
     """
     rng = Random(f"reference {seed}")
-    limit = Limit(space, max_flops)
+    repair = Repair(space, max_flops)
     found: dict[str, None] = {}
     last = 0
     for draw in range(100 * count):
-        params = space.encode(space.sample(rng))
-        _, arch = limit.within(tuple(params[name] for name in space.choices), rng)
-        if arch is not None and arch not in found:
-            found[arch] = None
+        repaired = repair(space.encode(space.sample(rng)), rng)
+        if repaired is not None and repaired[1] not in found:
+            found[repaired[1]] = None
             last = draw
         if len(found) == count or (max_flops is not None and draw - last == DRAWS - 1):
             break

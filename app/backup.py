@@ -1,4 +1,4 @@
-"""Copies of the SQLite database, the last three kept."""
+"""Backups of the SQLite database; the last three are kept."""
 
 import os
 import sqlite3
@@ -6,28 +6,27 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL
 
 from app.atomic import remove_leftovers
-from app.search.connect import is_sqlite
+from app.database import is_sqlite
 
 MAX_BACKUPS = 3
 MAX_BACKUP_BYTES = 512 << 20
-"""Bytes: a larger database is not copied; 100,000 trials take about half of it."""
+"""Larger databases are not copied; 100,000 trials take about half of this."""
 
 
 def backups(database: Path) -> list[Path]:
-    """The copies of `database`, oldest first."""
+    """The backups of `database`, oldest first."""
     return sorted(database.parent.glob(f"{database.name}.backup-*[0-9]"))
 
 
-def back_up(storage_url: str) -> None:
-    """Copy an SQLite database with its own backup API, which minds its other users.
+def back_up(url: URL) -> None:
+    """Copy an SQLite database with SQLite's backup API, which other processes do not disturb.
 
-    The copy is checked before it replaces the oldest one. Nothing is done for other databases
-    and for large ones. Raises OSError or sqlite3.Error, after which the older copies are there.
+    The copy is checked before it replaces the oldest one. Servers and databases larger than
+    MAX_BACKUP_BYTES are left alone. Raises OSError or sqlite3.Error; older copies then remain.
     """
-    url = make_url(storage_url)
     if not is_sqlite(url) or not url.database:
         return
     database = Path(url.database)
