@@ -166,6 +166,9 @@ def retrain(
     trivial_augment: Annotated[
         bool, typer.Option("--trivial-augment", help="Besides random crops and mirroring.")
     ] = False,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Draw every class equally often.")
+    ] = False,
     validation: Annotated[float | None, typer.Option(help="Share held out [0.1].")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without progress [never].")
@@ -193,6 +196,7 @@ def retrain(
             "label_smoothing": label_smoothing,
             "ema": ema,
             "trivial_augment": trivial_augment,
+            "balanced": balanced,
             "validation": validation,
             "patience": patience,
         }
@@ -202,19 +206,19 @@ def retrain(
         "dataset": dataset,
         "data_dir": data_dir,
         "image_size": image_size,
-        "seed": seed,
         "device": device,
         "storage": storage,
         "name": study_name,
     }
     selection = _selection(trial, arch, pick)
-    retrain_networks(_known(study, options, set_), selection, baseline or [], recipe)
+    retrain_networks(_known(study, options, set_), selection, baseline or [], recipe, seed)
 
 
 @app.command()
 def export(
     study: KnownStudy,
     out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
+    opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the lowest.")] = 18,
     trial: Trials = None,
     arch: Archs = None,
     pick: Picks = None,
@@ -226,7 +230,7 @@ def export(
     set_: Assignments = None,
 ) -> None:
     """Write a found network as ONNX or for torch.export, with its weights and a description."""
-    from app.export.job import export as export_network
+    from app.export import export as export_network
 
     options = {
         "runs": runs,
@@ -235,7 +239,7 @@ def export(
         "storage": storage,
         "name": study_name,
     }
-    export_network(_known(study, options, set_), _selection(trial, arch, pick), out)
+    export_network(_known(study, options, set_), _selection(trial, arch, pick), out, opset)
 
 
 @app.command()

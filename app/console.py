@@ -24,7 +24,7 @@ def progress_bar(description: str, total: int, done: int = 0) -> Iterator[Advanc
     """Show a bar from `done` to `total`; yields `advance(steps=1, note="")`."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=12),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),

@@ -28,8 +28,8 @@ class BatchStream:
 
     `members` are the pictures to draw from, int64 indices on the CPU; None is all of them. Of each
     batch only `part` is made, though all of it is drawn: the parts of several processes with the
-    same seed make up the batch of one. With
-    `augment` pictures are cropped and mirrored at random, and then changed by `policy` if given.
+    same seed make up the batch of one. With `augment` pictures are cropped and mirrored at random,
+    and then changed by `policy` if given; `balanced` draws every class equally often.
     Its generator lives on the CPU whatever the device, so all devices draw the same batches.
     Raises InputError unless 1 ≤ batch_size ≤ number of pictures.
     """
@@ -44,9 +44,14 @@ class BatchStream:
         members: Tensor | None = None,
         policy: Policy | None = None,
         part: slice = slice(None),
+        balanced: bool = False,
     ) -> None:
         self._members = torch.arange(len(data.train)) if members is None else members
         check_batch_size(len(self._members), batch_size)
+        self._weights: Tensor | None = None
+        if balanced:
+            labels = data.train.labels.cpu()[self._members]
+            self._weights = 1 / labels.bincount().double()[labels]
         self._policy = policy
         self._part = part
         self._data = data
@@ -96,7 +101,12 @@ class BatchStream:
         self._position = int(state["position"])
 
     def _shuffle(self) -> Tensor:
-        return self._members[torch.randperm(len(self._members), generator=self._generator)]
+        count = len(self._members)
+        if self._weights is None:
+            return self._members[torch.randperm(count, generator=self._generator)]
+        return self._members[
+            self._weights.multinomial(count, replacement=True, generator=self._generator)
+        ]
 
     def _augmented(self, pixels: Tensor) -> Tensor:
         count, reach = self._batch_size, self._data.image_size // 8

@@ -65,16 +65,11 @@ def run_command(settings: StudySettings) -> str:
 
 
 def retrain_command(settings: StudySettings, result: Result) -> str:
-    """With every value of the recipe that is not its default."""
+    """With the seed, if it is not the study's, and every value that is not the recipe's default."""
     words = ["python", "main.py", "retrain", "--study", settings.name, *_runs(settings)]
     words.append(f"--{'baseline' if result.is_baseline else 'arch'}={result.network}")
-    defaults = Recipe().model_dump()
-    names = {"learning_rate": "lr"}
-    for field, value in result.recipe.items():
-        if field == "trivial_augment" and value:
-            words.append("--trivial-augment")
-        elif field == "epochs" or (value != defaults.get(field) and field != "trivial_augment"):
-            words += [f"--{names.get(field, field).replace('_', '-')}", str(value)]
+    words += Recipe.model_validate(result.recipe).arguments()
+    words += [] if result.seed == settings.seed else ["--seed", str(result.seed)]
     return shlex.join(words)
 
 
