@@ -142,7 +142,7 @@ def describe(
         "flops": result.flops,
         "params": result.params,
         "weights": {
-            "recipe": result.recipe,
+            "recipe": result.recipe.model_dump(),
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
             "seed": result.seed,

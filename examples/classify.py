@@ -6,36 +6,46 @@ Needs onnxruntime, NumPy and Pillow.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 
-def prepare(picture: Path, about: dict) -> np.ndarray:
+def prepare(picture: Path, about: dict[str, Any]) -> NDArray[np.float32]:
     """Decode a picture exactly as the training did: float32, 1×3×S×S, normalised.
 
-    `about` is the model's `model.json`. The picture is turned upright, transparency is laid over
-    white, the central square is scaled down with antialiasing, and bytes are normalised.
+    `about` is what `model.json` holds. The picture is turned upright, deep pixels are scaled to
+    bytes, transparency is laid over white, the central square is resized with antialiasing.
     """
-    size, mean, std = (about["input"][key] for key in ("size", "mean", "std"))
-    with Image.open(picture) as image:
-        image.draft("RGB", (2 * size, 2 * size))  # decodes large JPEGs at 1/2, 1/4 or 1/8
-        image = to_rgb(ImageOps.exif_transpose(image))
-    square = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    given = about["input"]
+    with Image.open(picture) as file:
+        file.draft("RGB", (2 * given["size"], 2 * given["size"]))  # shrinks large JPEGs early
+        image = ImageOps.exif_transpose(file)
+        if image.mode == "F" or image.mode.startswith("I"):
+            image = Image.fromarray(to_bytes(np.asarray(image), given.get("value_ranges", {})))
+        if image.has_transparency_data:
+            page = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(page, image.convert("RGBA"))
+        image = image.convert("RGB")
+    square = ImageOps.fit(image, (given["size"], given["size"]), Image.Resampling.BILINEAR)
     pixels = np.asarray(square, np.float32) / 255
-    normalised = (pixels - np.float32(mean)) / np.float32(std)
-    return normalised.transpose(2, 0, 1)[None]
+    mean, std = np.array(given["mean"], np.float32), np.array(given["std"], np.float32)
+    return ((pixels - mean) / std).transpose(2, 0, 1)[None]
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a picture of any mode to RGB."""
-    if image.has_transparency_data:
-        page = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
-    if image.mode.startswith("I"):  # 16 bits: keep the high byte, where Pillow would clip at 255
-        high = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
-        return Image.fromarray(high.astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
+def to_bytes(values: NDArray[Any], ranges: dict[str, tuple[float, float]]) -> NDArray[np.uint8]:
+    """Scale integers (kind "i") or floats ("f") of a deep picture to 0 … 255.
+
+    `ranges` holds the values of black and white by kind; 16-bit integers without one keep their
+    high byte.
+    """
+    kind = values.dtype.kind.replace("u", "i")
+    black, white = ranges.get(kind, (0, 65535) if kind == "i" else (0, 1))
+    span = white - black
+    scale = 256 / (span + 1 if span > 1 else span or 1)
+    return ((values.astype(np.float64) - black) * scale).clip(0, 255).astype(np.uint8)
 
 
 def main() -> None:

@@ -167,7 +167,7 @@ def retrained_chart(material: Material) -> go.Figure:
             y=[100 * epoch["validation_accuracy"] for epoch in result.history],
             mode="lines" if len(result.history) > 1 else "markers",
             line={"color": LINES[i % len(LINES)], "dash": "dot" if result.is_baseline else "solid"},
-            name=escape(f"{_short(material.name_of(result))}, {result.recipe['epochs']} epochs"),
+            name=escape(f"{_short(material.name_of(result))}, {result.recipe.epochs} epochs"),
         )
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title="validation accuracy (%)")

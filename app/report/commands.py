@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from app.report.material import Material
-from app.retrain.recipe import Recipe
 from app.retrain.result import Result
 from app.settings import StudySettings, load_settings, presets
 
@@ -68,7 +67,7 @@ def retrain_command(settings: StudySettings, result: Result) -> str:
     """With the seed, if it is not the study's, and every value that is not the recipe's default."""
     words = ["python", "main.py", "retrain", "--study", settings.name, *_runs(settings)]
     words.append(f"--{'baseline' if result.is_baseline else 'arch'}={result.network}")
-    words += Recipe.model_validate(result.recipe).arguments()
+    words += result.recipe.arguments()
     words += [] if result.seed == settings.seed else ["--seed", str(result.seed)]
     return shlex.join(words)
 

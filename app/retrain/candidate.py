@@ -100,7 +100,7 @@ def train_candidate(
         seconds=training.seconds,
         hardware=device_name(device),
         seed=seed,
-        recipe=recipe.model_dump(),
+        recipe=recipe,
         history=training.history,
         definition=candidate.definition,
         folder=candidate.folder,

@@ -36,7 +36,7 @@ class Result:
     seconds: float
     hardware: str
     seed: int
-    recipe: dict[str, Any]
+    recipe: Recipe
     history: list[dict[str, float]]
     definition: dict[str, Any]
     """What decided the outcome: network, space, data, seed, recipe, version."""
@@ -58,9 +58,9 @@ class Result:
 
     @property
     def full_recipe(self) -> dict[str, Any]:
-        """The recipe, with defaults where an earlier version had no such field, and its version."""
+        """The recipe and its version: what must be equal for accuracies to compare."""
         version = {"recipe_version": self.definition.get("version")}
-        return {**Recipe().model_dump(), **self.recipe, **version}
+        return self.recipe.model_dump() | version
 
     def fits(self, study: Mapping[str, Any]) -> bool:
         """Whether it was trained on the data, and in the space, that define this study."""
@@ -72,6 +72,7 @@ class Result:
         """Write `result.json` into the folder."""
         values = asdict(self)
         del values["folder"]
+        values["recipe"] = self.recipe.model_dump()
         write_json(self.folder / "result.json", {"format": FORMAT, **values})
 
 
