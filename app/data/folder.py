@@ -21,7 +21,8 @@ SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
 }
-JUNK = frozenset(("__macosx", "@eadir", "thumbs.db", "desktop.ini"))
+JUNK = frozenset(("__macosx", "@eadir", "thumbs.db", "desktop.ini", "lost+found", "$recycle.bin"))
+"""What systems leave in folders, in lower case, besides hidden files."""
 
 
 def read_folder(folder: Path) -> Source:
@@ -36,7 +37,9 @@ def read_folder(folder: Path) -> Source:
     reasons = [f"{reason} ({count})" for reason, count in listing.left_out.most_common() if count]
     left_out = f"Left out: {first_few(reasons)}." if reasons else ""
     if listing.problems or source is None:
-        raise InputError(printable(f"{folder}: {'; '.join(listing.problems)}. {left_out}".strip()))
+        raise InputError(
+            printable(f"{folder}: {'; '.join(dict.fromkeys(listing.problems))}. {left_out}".strip())
+        )
     if listing.nested:
         notice(f"{folder}: {listing.nested} images in sub-folders count for the class above them.")
     if left_out:
@@ -101,10 +104,11 @@ class _Listing:
         if not classes:
             self.problems.append(f"no class folders{where}; use {LAYOUT}")
         elif len(classes) == 1:
-            inner = (
-                f"; is {folder / classes[0]} meant?" if self._list(folder / classes[0])[0] else ""
+            only = folder / classes[0]
+            hint = f" (is {only} the data set?)" if self._list(only)[0] else ""
+            self.problems.append(
+                f"only one class folder{where}, {only.name}, and classification needs two{hint}"
             )
-            self.problems.append(f"one class{where}, {classes[0]}, and it takes two{inner}")
         by_class = [self._images(folder / name, {os.path.realpath(folder)}) for name in classes]
         if empty := [name for name, paths in zip(classes, by_class, strict=True) if not paths]:
             self.problems.append(
@@ -135,7 +139,7 @@ class _Listing:
         suffix = path.suffix.lower()
         if suffix in EXTENSIONS or is_image(path):
             return True
-        self.left_out[f"{suffix or 'other'} files in no supported image format"] += 1
+        self.left_out[f"unsupported {suffix} files" if suffix else "unsupported files"] += 1
         return False
 
     def _list(self, folder: Path) -> tuple[list[str], list[str]]:

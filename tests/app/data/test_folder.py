@@ -93,15 +93,15 @@ def test_images_are_found_by_content(tmp_path: Path, capsys: pytest.CaptureFixtu
     source, said = _read(tmp_path, capsys)
     assert len(source.train) + len(source.test) == 13
     assert said.count("\n") == 1
-    assert ".heic files in no supported image format (2)" in said
+    assert "unsupported .heic files (2)" in said
     assert "images outside a class folder (1)" in said
-    assert "other files" in said
+    assert "unsupported files (1)" in said
 
 
 def test_what_systems_leave_behind_is_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_folder(tmp_path, {"a": 5, "b": 5, ".git": 1, "__MACOSX": 1, "@eaDir": 1})
+    write_folder(tmp_path, {"a": 5, "b": 5, ".git": 1, "__MACOSX": 1, "@eaDir": 1, "lost+found": 1})
     write_folder(tmp_path, {".ipynb_checkpoints": 1, "a/@eaDir": 1, "a/.ipynb_checkpoints": 1})
     for name in ("Thumbs.db", ".DS_Store", "._0.png", "desktop.ini"):
         (tmp_path / "a" / name).write_bytes(b"finder")
@@ -157,15 +157,15 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
 
 BAD_LAYOUTS = [
     ({}, ["no class folders", "<class>"]),
-    ({"a": 3}, ["one class, a, and"]),
-    ({"set/a": 3, "set/b": 3}, ["one class, set, and", "is ", "/set meant?"]),
+    ({"a": 3}, ["only one class folder, a, and"]),
+    ({"set/a": 3, "set/b": 3}, ["only one class folder, set,", "/set the data set?"]),
     ({"a": 3, "b": 0}, ["no images in class folder b"]),
     ({"a": 1, "b": 1, "c": 2}, ["one image in class a, b,"]),
     ({"train/a": 2, "train/b": 2}, ["has train/ but not both"]),
     ({"val/a": 2, "test/b": 2}, ["has test/ and val/ but not both"]),
     ({"train": 2, "test": 2}, ["no class folders in train/", "outside a class folder (4)"]),
     ({"train/a": 1, "train/b": 1, "test": 0}, ["no class folders in test/"]),
-    ({"train/a": 1, "test/a": 1}, ["one class in train/, a"]),
+    ({"train/a": 1, "test/a": 1}, ["only one class folder in train/, a"]),
     ({"train/a": 1, "train/b": 1, "test/a": 1}, ["same classes", "only in one of them: b"]),
 ]
 
