@@ -129,6 +129,7 @@ def describe(
             "scale": 1 / 255,
             "mean": data.mean.tolist(),
             "std": data.std.tolist(),
+            "value_ranges": data.value_ranges,
         },
         "output": {"name": OUTPUT, "shape": ["batch", len(data.classes)], "values": "logits"},
         "accuracy": {

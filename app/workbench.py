@@ -76,7 +76,6 @@ def open_data(
         data_dir=settings.data_dir,
         device=device,
         cache_dir=paths.folder,
-        seed=settings.seed,
     )
     # all of this is refused now, not when something has been written
     create_space(settings, data, settings.supernet_space_options)

@@ -48,7 +48,7 @@ population = 4
 def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
     """scikit-learn's digits at 16 pixels."""
     folder = tmp_path_factory.mktemp("data")
-    return load("digits", image_size=16, data_dir=folder, device=CPU, cache_dir=folder, seed=0)
+    return load("digits", image_size=16, data_dir=folder, device=CPU, cache_dir=folder)
 
 
 @pytest.fixture

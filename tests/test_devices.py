@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import spaces
-from app.data.image_data import ImageData, Split
+from app.data import ImageData, Split
 from app.retrain.recipe import Recipe
 from app.retrain.training import NetworkTraining
 from app.scores import SCORES

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from app.console import progress_bar
-from app.data import ImageData
+from app.data import ImageData, majority_share
 from app.device import device_name
 from app.interrupt import check_or_save
 from app.latency import measure_latency
@@ -106,7 +106,7 @@ def train_candidate(
         folder=candidate.folder,
         balanced_accuracy=accuracy.balanced,
         class_accuracy=dict(zip(data.classes, accuracy.by_class, strict=True)),
-        majority_share=int(data.test.labels.bincount().max()) / len(data.test),
+        majority_share=majority_share(data.test.labels),
         latency_ms=measure_latency(network, (1, 3, data.image_size, data.image_size), device),
     )
     result.save()

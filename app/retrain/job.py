@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import nn
 
 from app.dashboard import publish
-from app.data import ImageData
+from app.data import ImageData, describe_split
 from app.device import device_name, pick_device
 from app.errors import InputError
 from app.interrupt import stop_between_steps
@@ -69,7 +69,7 @@ def retrain(
         _say(
             f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
             f"on {settings.dataset}: {recipe.epochs} epochs of batches of {recipe.batch_size}, "
-            f"{len(kept)} training images, {len(held_out)} held out to pick the best epoch, "
+            f"{describe_split(data.train.labels.tolist(), kept.tolist(), held_out.tolist())}, "
             f"{len(data.test)} test images, {device_name(device)}"
         )
         with stop_between_steps() as check:

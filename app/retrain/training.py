@@ -11,10 +11,9 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from app.data import BatchStream, ImageData, hold_out
+from app.data import BatchStream, ImageData, check_batch_size, hold_out
 from app.data.augment import trivial_augment
 from app.device import mixed_precision
-from app.errors import InputError
 from app.retrain.evaluation import evaluate
 from app.retrain.recipe import Recipe
 
@@ -22,20 +21,10 @@ from app.retrain.recipe import Recipe
 def validation_split(data: ImageData, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Indices of the images to train on and to validate on, the same for every network.
 
-    Raises InputError if either split is too small to train or to validate with.
+    Raises InputError if there are too few images to hold some out or to fill a batch.
     """
     kept, held_out = hold_out(data.train.labels.tolist(), recipe.validation)
-    if not held_out:
-        raise InputError(
-            f"no class has two of the {len(kept)} training images, so none can be held out to "
-            "pick the best epoch: add images"
-        )
-    if recipe.batch_size > len(kept):
-        fit = f"--batch-size 2 to {len(kept)}" if len(kept) > 1 else "more images"
-        raise InputError(
-            f"--batch-size {recipe.batch_size}: {len(kept)} images remain to train on, with "
-            f"{len(held_out)} held out to pick the best epoch: give {fit}"
-        )
+    check_batch_size(len(kept), recipe.batch_size, "--batch-size N")
     return torch.tensor(kept), torch.tensor(held_out)
 
 

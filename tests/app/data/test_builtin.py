@@ -1,4 +1,4 @@
-"""The data sets that torchvision downloads: tiny files in their real formats, and no network."""
+"""scikit-learn's digits, and torchvision's data sets as tiny files in their real formats."""
 
 import hashlib
 import pickle
@@ -12,8 +12,9 @@ import torch
 import torchvision.datasets as tv
 from PIL import Image
 from scipy.io import savemat
+from sklearn.datasets import load_digits
 
-from app.data.sources import imagenette
+from app.data import ImageData, builtin
 from app.errors import InputError
 from tests.app.data.helpers import assert_one_line, load_at, noise
 
@@ -32,6 +33,31 @@ def _pickle(path: Path, value: dict[str, Any]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(value))
     return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_every_digit_is_there_and_split_by_class(digits: ImageData) -> None:
+    assert digits.name == "digits"
+    assert digits.classes == tuple("0123456789")
+    assert not digits.flip
+    assert len(digits.train) + len(digits.test) == 1797
+    every = torch.bincount(torch.from_numpy(load_digits().target))
+    assert torch.equal(digits.test.labels.bincount(), (0.2 * every).round().long())
+
+
+def test_at_8_pixels_they_are_those_of_scikit_learn(tmp_path: Path) -> None:
+    data = load_at("digits", tmp_path, size=8)
+    bunch = load_digits()
+    original = np.column_stack([bunch.images.reshape(-1, 64), bunch.target])
+    loaded = []
+    for part in (data.train, data.test):
+        assert (part.pixels == part.pixels[:, :1]).all()
+        grey = (part.pixels[:, 0].double() * 16 / 255).round().flatten(1)
+        loaded.append(np.column_stack([grey.numpy(), part.labels.numpy()]))
+    assert sorted(np.concatenate(loaded).tolist()) == sorted(original.tolist())
+
+
+def test_fingerprint_is_the_same_on_every_machine(tmp_path: Path) -> None:
+    assert load_at("digits", tmp_path, size=8).fingerprint == "f4545db25469eb99"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +138,7 @@ def test_imagenette(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError) as error:
         load_at("imagenette", tmp_path)
     assert_one_line(error.value, str(root), "delete it")
-    monkeypatch.setattr(imagenette, "COUNTS", (10, 10))
+    monkeypatch.setattr(builtin, "IMAGENETTE_COUNTS", (10, 10))
     data = load_at("imagenette", tmp_path)
     assert data.classes[:2] == ("tench", "English springer")
     assert data.train.labels.tolist() == list(range(10))

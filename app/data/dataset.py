@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-CHUNK = 4096  # pictures counted at a time, to bound what the count copies
+from app.data.decode import ValueRanges
+
+CHUNK = 4096  # images a step, which bounds what a step copies
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Decoded pictures and their classes, on the same device."""
+    """Decoded images and their classes, on the same device."""
 
     pixels: Tensor
     """uint8, N×3×S×S."""
@@ -32,17 +34,19 @@ class ImageData:
     """A data set, ready to train on."""
 
     name: str
-    """The registered name, or the folder as the user gave it."""
+    """The built-in name, or the folder as the user gave it."""
     classes: tuple[str, ...]
     train: Split
     test: Split
     mean: Tensor
-    """Per channel of the training pixels in [0, 1]: float32, 3, on the device that computes."""
+    """Of the training pixels in [0, 1], a channel: float32, 3, on the device that computes."""
     std: Tensor
     flip: bool
-    """Whether pictures may be mirrored."""
+    """Whether images may be mirrored."""
     fingerprint: str
-    """16 hex digits; the same pictures have the same fingerprint, wherever they lie."""
+    """16 hex digits; the same images have the same fingerprint, wherever they lie."""
+    value_ranges: ValueRanges = field(default_factory=dict)
+    """What deep images were scaled from."""
 
     @property
     def image_size(self) -> int:
@@ -61,7 +65,7 @@ class ImageData:
 def channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per channel of uint8 N×3×S×S in [0, 1]; two float32 vectors.
 
-    Counts bytes rather than adding floats, so the result is exact and in any order the same.
+    Bytes are counted rather than floats added, so the result is exact and in any order the same.
     """
     counts = torch.zeros(3, 256, dtype=torch.float64)
     for start in range(0, len(pixels), CHUNK):
@@ -84,3 +88,23 @@ def fingerprint(classes: tuple[str, ...], *splits: Split) -> str:
         digest.update(part.pixels.numpy().data)
         digest.update(part.labels.numpy().data)
     return digest.hexdigest()[:16]
+
+
+def value_spans(pixels: Tensor) -> Tensor:
+    """Highest minus lowest byte of uint8 N×3×S×S in the channel where that is most; int16, N."""
+    spans = []
+    for start in range(0, len(pixels), CHUNK):
+        low, high = pixels[start : start + CHUNK].flatten(2).aminmax(dim=2)
+        spans.append((high.short() - low.short()).amax(1))
+    return torch.cat(spans)
+
+
+def class_counts(labels: Tensor, classes: int) -> list[int]:
+    """Images of each class."""
+    counts: list[int] = labels.bincount(minlength=classes).tolist()
+    return counts
+
+
+def majority_share(labels: Tensor) -> float:
+    """Share of the largest class: the accuracy of always guessing it."""
+    return int(labels.bincount().max()) / len(labels)
