@@ -21,8 +21,8 @@ from app.data import ImageData
 from app.errors import InputError
 from app.export.formats import INPUT, OUTPUT, WRITERS
 from app.export.weights import Weighted, weighted_network
+from app.pareto import completed_rows
 from app.paths import StudyPaths
-from app.report.front import completed_rows
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.search.storage import open_storage
 from app.search.study import find_study
