@@ -17,7 +17,7 @@ from optuna.trial import Trial
 from app.atomic import is_file
 from app.diagram import svg
 from app.errors import InputError
-from app.overview import ONE_IN, SHOWN_FIRST, OverviewStorage
+from app.overview import SHOWN_FIRST, OverviewStorage
 from app.report.data import ReportData
 from app.report.notes import study_note, trial_note
 from app.search.storage import open_storage
@@ -26,7 +26,7 @@ from app.settings import DATABASE, database_url
 DRAWING, ARTIFACTS = "architecture.svg", "dashboard:artifacts:"
 MARK = "*This note is written by the search; remove this line to keep your edits.*"
 MAX_NOTES = 40
-LOCALHOST = "127.0.0.1"
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def artifact_store(runs: Path) -> FileSystemArtifactStore:
@@ -38,11 +38,12 @@ def artifact_store(runs: Path) -> FileSystemArtifactStore:
 
 def discard_artifacts(storage: BaseStorage, name: str, runs: Path) -> None:
     """Delete the files of the study `name`, if it exists; call this before deleting the study."""
-    if name in optuna.get_all_study_names(storage):
-        for key in storage.get_study_system_attrs(storage.get_study_id_from_name(name)):
+    if name not in optuna.get_all_study_names(storage):
+        return
+    for key in storage.get_study_system_attrs(storage.get_study_id_from_name(name)):
+        with suppress(ArtifactNotFound):
             if key.startswith(ARTIFACTS):
-                with suppress(ArtifactNotFound):
-                    artifact_store(runs).remove(key.rpartition(":")[2])
+                artifact_store(runs).remove(key.rpartition(":")[2])
 
 
 def publish(study: Study, data: ReportData) -> None:
@@ -63,12 +64,12 @@ def publish(study: Study, data: ReportData) -> None:
         trial_id, key = ids[row.trial], str(uuid.uuid4())
         _write_note(Trial(study, trial_id), trial_note(data, row))
         if str(trial_id) not in drawn:
-            drawing = svg(data.space.sketch(row.arch)).encode()
-            artifact_store(data.settings.runs).write(key, io.BytesIO(drawing))
+            drawing = io.BytesIO(svg(data.space.sketch(row.arch)).encode())
+            artifact_store(data.settings.runs).write(key, drawing)
             about = {"artifact_id": key, "filename": DRAWING, "mimetype": "image/svg+xml"}
+            value = json.dumps({**about, "encoding": None})
             # upload_artifact refuses finished trials; the dashboard reads this attribute as well
-            name, value = f"{ARTIFACTS}{trial_id}:{key}", json.dumps({**about, "encoding": None})
-            storage.set_study_system_attr(study_id, name, value)
+            storage.set_study_system_attr(study_id, f"{ARTIFACTS}{trial_id}:{key}", value)
 
 
 def _write_note(place: Study | Trial, text: str) -> None:
@@ -78,11 +79,7 @@ def _write_note(place: Study | Trial, text: str) -> None:
 
 
 def serve(
-    runs: Path,
-    storage_url: str | None,
-    port: int,
-    every_trial: bool = False,
-    host: str = LOCALHOST,
+    runs: Path, storage_url: str | None, port: int, every_trial: bool = False, host: str = LOCAL[0]
 ) -> None:
     """Serve until interrupted; of large studies only a part, unless with `every_trial`.
 
@@ -91,24 +88,18 @@ def serve(
     if storage_url is None and not is_file(runs / DATABASE):
         raise InputError(f"there is no database '{runs / DATABASE}' yet: run a study first")
     storage = open_storage(storage_url or database_url(runs))
-    if not every_trial:
-        storage = OverviewStorage(storage)
+    storage = storage if every_trial else OverviewStorage(storage)
     for study in storage.get_all_studies():  # read now, so that the first page is quick
         count = len(storage.get_all_trials(study._study_id, deepcopy=False))
         if count > SHOWN_FIRST and not every_trial:
-            print(
-                f"{study.study_name}: showing the first {SHOWN_FIRST} trials and, of later ones, "
-                f"those that improved the front and one in {ONE_IN}; --every-trial shows all"
-            )
-    if host not in (LOCALHOST, "localhost", "::1"):
-        print(
-            "The dashboard has no login: whoever reaches this address can read and change the "
-            "studies. Without --host, only this machine can."
-        )
+            parts = "trials are shown, the front among them; --every-trial shows all"
+            print(f"{study.study_name}: {count} {parts}")
+    if host not in LOCAL:
+        print("The dashboard has no login: whoever reaches this address can change the studies.")
     print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     try:
         store = artifact_store(runs)
         optuna_dashboard.run_server(storage, host=host, port=port, artifact_store=store)
     except OSError as error:
-        place = f"port {port} of {host[:100]}"
-        raise InputError(f"cannot listen on {place} ({error.strerror}): give --port") from None
+        where = f"port {port} of {host[:100]} ({error.strerror})"
+        raise InputError(f"cannot listen on {where}: give --port") from None

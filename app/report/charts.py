@@ -20,7 +20,7 @@ from app.pareto import COSTS, Cost, outer_fence
 from app.report.data import ReportData
 
 RED, BLUE, GREEN, GREY = "#c0392b", "#22649f", "#2c8c4a", "#8a97a3"
-MAX_HOVER_CHARACTERS = 60
+MAX_CHARACTERS = 60
 FEW_TRIALS = 20
 """With fewer trials, importances are noise."""
 
@@ -48,20 +48,17 @@ def charts(data: ReportData) -> Iterator[Chart]:
 def display_study(data: ReportData) -> Study:
     """Return the study's trials as charts show them, under their numbers.
 
-    Costs have readable units, hover texts are short, and no score lies below Tukey's outer fence,
+    Costs have readable units, and hover texts are short. Trials far below all others are left out,
     where one degenerate network would hide all other differences.
     """
     down = [StudyDirection.MINIMIZE] * len(data.costs)
     study = optuna.create_study(directions=[StudyDirection.MAXIMIZE, *down])
     floor = min([outer_fence([row.score for row in data.rows]), *(r.score for r in data.front)])
     trials = [create_trial(state=TrialState.FAIL)] * (data.rows[-1].trial + 1)
-    for row in data.rows:
-        arch = row.arch
-        if len(arch) > MAX_HOVER_CHARACTERS:
-            arch = f"{arch[: MAX_HOVER_CHARACTERS - 1]}…"
+    for row in (row for row in data.rows if row.score >= floor):
         trials[row.trial] = create_trial(
-            values=[max(row.score, floor), *(cost.of(row) for cost in data.costs)],
-            user_attrs={"arch": escape(arch)},
+            values=[row.score, *(cost.of(row) for cost in data.costs)],
+            user_attrs={"arch": escape(_short(row.arch))},
             system_attrs={"constraints": [-1.0 if row.feasible else 1.0]},
         )
     study.add_trials(trials)
@@ -98,7 +95,10 @@ def front_chart(data: ReportData, study: Study, number: int, cost: Cost) -> Char
     limit = data.settings.search.max_flops
     if limit is not None and cost is COSTS["flops"]:
         figure.add_vline(limit / cost.scale, line={"dash": "dash", "color": GREY})
-    meaning = "Higher and further left is better; later trials are darker. Drag to zoom."
+    meaning = (
+        "Higher and further left is better; later trials are darker. Drag to zoom. "
+        "Trials far below all others are not shown."
+    )
     return f"Score against {cost.title}", meaning, _styled(figure, 460)
 
 
@@ -166,13 +166,17 @@ def retrained_chart(data: ReportData) -> Chart:
             y=[100 * epoch["validation_accuracy"] for epoch in result.history],
             mode="lines" if len(result.history) > 1 else "markers",
             line={"dash": "dot" if result.is_baseline else "solid"},
-            name=escape(f"{data.name_of(result)[:MAX_HOVER_CHARACTERS]}, {result.epochs} epochs"),
+            name=escape(f"{_short(data.name_of(result))}, {result.epochs} epochs"),
         )
     figure.update_layout(
         xaxis_title="epoch", yaxis_title="validation accuracy (%)", showlegend=True
     )
     meaning = "Validation accuracy while networks were trained from scratch; baselines are dotted."
     return "Training from scratch", meaning, _styled(figure, 360)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
 
 
 def _styled(figure: go.Figure, height: int) -> go.Figure:

@@ -39,7 +39,7 @@ def trial_note(data: ReportData, row: Row) -> str:
         _code(row.arch),
     ]
     if row in data.front:
-        knee = f", whose knee it is ({KNEE})" if row == data.knee else ""
+        knee = f"; it is the knee, {KNEE}" if row == data.knee else ""
         lines.insert(0, f"On the Pareto front after {len(data.rows)} trials{knee}.")
     if result := data.retrained(row):
         lines.append(

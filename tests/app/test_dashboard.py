@@ -50,7 +50,7 @@ def test_the_front_has_drawings_and_notes_once(runs: Path) -> None:
     for row in front:
         note = get_note(Trial(study, ids[row.trial]))
         assert f"`{row.arch}`" in note and "% of 8 random networks" in note
-    assert sum("whose knee it is" in get_note(Trial(study, i)) for i in ids.values()) == 1
+    assert sum("it is the knee, the" in get_note(Trial(study, i)) for i in ids.values()) == 1
     assert "`toy`" in get_note(study)
 
 
