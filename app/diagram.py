@@ -101,7 +101,7 @@ def _layout(
     layers = [[v for v in columns if columns[v] == c] for c in range(max(columns.values()) + 1)]
     rng = Random(0)
     tries = (_rows(layers, layered, rng) for _ in range(8))
-    return columns, min(tries, key=lambda rows: _ugliness(rows, columns, layered)), chains
+    return columns, min(tries, key=lambda rows: _clutter(rows, columns, layered)), chains
 
 
 def _rows(layers: list[list[int]], graph: "nx.Graph[int]", rng: Random) -> dict[int, float]:
@@ -116,7 +116,7 @@ def _rows(layers: list[list[int]], graph: "nx.Graph[int]", rng: Random) -> dict[
     return row
 
 
-def _ugliness(rows: dict[int, float], columns: dict[int, int], graph: "nx.Graph[int]") -> float:
+def _clutter(rows: dict[int, float], columns: dict[int, int], graph: "nx.Graph[int]") -> float:
     """Count crossings of edges, and among equals how far edges climb."""
     edges = [sorted(edge, key=lambda v: columns[v]) for edge in graph.edges]
     crossings = sum(
