@@ -286,7 +286,7 @@ def dashboard(
     ] = False,
 ) -> None:
     """Serve optuna-dashboard on the database."""
-    from app.dashboard.serve import serve
+    from app.dashboard import serve
 
     serve(runs or Path("runs"), storage, port, every_trial, host)
 

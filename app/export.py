@@ -4,7 +4,6 @@ import glob
 import hashlib
 import json
 import platform
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,8 +18,9 @@ from app.atomic import check_output, remove_leftovers, write_atomically
 from app.data import ImageData
 from app.errors import InputError
 from app.export_formats import INPUT, MIN_OPSET, OUTPUT, check_opset, to_onnx, to_pt2
+from app.pareto import completed_rows
 from app.paths import StudyPaths
-from app.report.front import completed_rows
+from app.report.commands import study_command
 from app.retrain.candidate import load_best
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.retrain.result import Result, best_of, read_results
@@ -65,7 +65,9 @@ def export(
         )
     result = best_of(read_results(paths.retrained, definition), chosen[0].arch)
     if result is None:
-        command = retrain_command(settings, chosen[0])
+        numbers = chosen[0].trials
+        which = f"--trial={numbers[0]}" if numbers else f"--arch={chosen[0].arch}"
+        command = study_command("retrain", settings, which)
         raise InputError(f"{chosen[0].label} has not been retrained yet; run: {command}")
     _say(
         f"{chosen[0].label}: retrained for {result.epochs} epochs, "
@@ -94,14 +96,6 @@ def export(
         weights_path, description_path = _beside(place)
         _write("weights", weights_path, weights)
         _write("about it", description_path, text.encode())
-
-
-def retrain_command(settings: StudySettings, chosen: SelectedArch) -> str:
-    """The command that trains this network, quoted for a shell."""
-    words = ["python", "main.py", "retrain", "--study", settings.name]
-    words += [] if settings.runs == Path("runs") else ["--runs", str(settings.runs)]
-    words += ["--trial", str(chosen.trials[0])] if chosen.trials else [f"--arch={chosen.arch}"]
-    return shlex.join(words)
 
 
 def describe(

@@ -16,8 +16,7 @@ from sqlalchemy.engine import make_url
 from app.atomic import write_json
 from app.cluster.shared import share
 from app.console import progress_bar
-from app.dashboard import publish
-from app.dashboard.artifacts import discard_artifacts
+from app.dashboard import discard_artifacts, publish
 from app.data import ImageData
 from app.device import device_name, pick_device
 from app.halving import as_halved, halve
@@ -25,9 +24,9 @@ from app.interrupt import stop_between_steps
 from app.latency import machine
 from app.paths import StudyPaths
 from app.ranks import this_rank
-from app.report.front import front_table
-from app.report.material import Material
-from app.report.writing import write_reports
+from app.report.data import ReportData
+from app.report.files import write_reports
+from app.report.terminal import print_front
 from app.search.backup import back_up
 from app.search.commit import GroupCommit
 from app.search.connect import is_sqlite
@@ -220,23 +219,17 @@ def report(context: EvaluationContext, study: Study, definition: dict[str, Any])
     """Write the report files, print the front and say where everything lies."""
     settings, paths = context.settings, context.paths
     hardware = device_name(context.device)
-    material = Material.gather(settings, paths, study, definition, context.space, hardware)
-    write_reports(paths, material)
-    publish(study, material)
-    out.print(front_table(material.front, settings.search.objectives))
-    if material.rows and not material.front:
-        cheapest = min(row.flops for row in material.rows) / 1e6
-        out.print(
-            f"No trial keeps to --max-flops; the cheapest takes {cheapest:.1f} M multiply–adds."
-        )
+    data = ReportData.gather(settings, paths, study, definition, context.space, hardware)
+    write_reports(paths, data)
+    publish(study, data)
+    print_front(data, out)
     shown = shown_storage(settings.storage_url)
     server = not is_sqlite(make_url(settings.storage_url))
     at = f"--storage '{shown}'" if server else f"--runs {settings.runs}"
     for what, place in {
         "front": paths.front,
         "picture": paths.picture,
-        "report": paths.page,
-        "as text": paths.report,
+        "report": paths.report,
         "supernet": paths.supernet,
         "trials": shown,
         "dashboard": f"python main.py dashboard {at}",

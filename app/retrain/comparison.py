@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from app.atomic import write_text
-from app.report.front import Row
+from app.pareto import Row
 from app.retrain.result import Result
 
 UNEVEN = 1.5

@@ -12,10 +12,10 @@ from app.data import ImageData, describe_split
 from app.device import device_name, pick_device
 from app.errors import InputError
 from app.interrupt import stop_between_steps
+from app.pareto import completed_rows
 from app.paths import StudyPaths
-from app.report.front import completed_rows
-from app.report.material import Material
-from app.report.writing import write_reports
+from app.report.data import ReportData
+from app.report.files import write_reports
 from app.retrain.baselines import build_baseline
 from app.retrain.candidate import Candidate, train_candidate, training_folder
 from app.retrain.choice import SelectedArch, Selection, choose
@@ -82,11 +82,11 @@ def retrain(
         study = study and own_study(storage, settings.name)  # it may have been deleted
         if study is not None and paths.supernet.exists() and paths.reference.exists():
             name = device_name(device)
-            material = Material.gather(settings, paths, study, definition, space, name)
-            write_reports(paths, material)
-            publish(study, material)
-    if paths.page.exists():
-        _say(f"{'report':<10}{paths.page}")
+            report = ReportData.gather(settings, paths, study, definition, space, name)
+            write_reports(paths, report)
+            publish(study, report)
+    if paths.report.exists():
+        _say(f"{'report':<10}{paths.report}")
     for candidate in candidates:
         _say(f"{'weights':<10}{candidate.folder / 'best.pt'}")
 

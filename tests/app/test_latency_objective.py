@@ -37,9 +37,9 @@ def test_a_third_objective_runs_resumes_and_is_picked_by(
     with (folder / "front.csv").open() as file:
         front = {int(row["trial"]): float(row["latency_ms"]) for row in csv.DictReader(file)}
     assert front.keys() <= {trial.number for trial in study.best_trials}
-    assert "latency (ms)" in capsys.readouterr().out
+    assert "latency" in capsys.readouterr().out
     page = (folder / "report.html").read_text()
-    assert "Pareto front: score up, latency (ms) down" in page
+    assert "<th>latency (ms)</th>" in page
     assert "--objective flops --objective latency" in page
 
     before = [(t.number, t.values) for t in study.trials]

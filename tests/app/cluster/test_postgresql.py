@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import create_engine, text
 
 from app.cli import main
-from app.dashboard.serve import serve
+from app.dashboard import serve
 from app.search.commit import GroupCommit
 from app.search.loop import Batches, Search
 from app.search.outcome import TrialResult

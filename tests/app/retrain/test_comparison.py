@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from app.errors import InputError
-from app.report.front import Row
+from app.pareto import Row
 from app.retrain.comparison import comparison_table, write_comparison
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_result, read_results

@@ -13,8 +13,8 @@ from time import sleep
 import pytest
 
 from app.cli import main
-from app.report.front import completed_rows, pareto_front
-from tests.app.dashboard.test_publish import stored
+from app.pareto import completed_rows, pareto_front
+from tests.app.test_dashboard import stored
 from tests.app.test_run import ROOT
 from tests.conftest import SMALL_STUDY
 
@@ -28,18 +28,21 @@ QUIET = (
 )
 PATIENCE = 60_000  # milliseconds: a busy machine starts slowly
 
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason=f"no browser is installed: none of {', '.join(BROWSERS)} in PATH"
-)
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        BROWSER is None, reason=f"no browser is installed: none of {', '.join(BROWSERS)} in PATH"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of ten trials."""
+    """The runs folder of a study of twenty trials."""
     folder = tmp_path_factory.mktemp("chromium")
     (folder / "small.toml").write_text(SMALL_STUDY)
     runs = folder / "runs"
-    assert main(["--study", str(folder / "small.toml"), "--runs", str(runs)]) == 0
+    assert main(["--study", str(folder / "small.toml"), "--runs", str(runs), "--trials=20"]) == 0
     return runs
 
 
@@ -97,26 +100,34 @@ def test_from_the_list_of_studies_to_a_trial_with_its_picture(
         "() => [...document.querySelectorAll(\"img[src^='/artifacts/']\")]"
         ".some(image => image.complete && image.naturalWidth > 100)"
     )
-    page.get_by_text("On the Pareto front after 10 trials").wait_for()
+    page.get_by_text("On the Pareto front after 20 trials").wait_for()
     assert best.arch in page.inner_text("body")
 
 
 def test_the_study_has_its_description(page: "sync_api.Page", address: str) -> None:
     page.goto(f"{address}/studies/1/note")
-    page.get_by_text("10 completed trials").wait_for()
+    page.get_by_text("20 completed trials").wait_for()
 
 
-def test_the_report_shows_charts_and_drawings_without_a_network(
-    page: "sync_api.Page", runs: Path
+@pytest.mark.parametrize("width", [1100, 400])
+def test_the_report_is_whole_and_legible_without_a_network(
+    page: "sync_api.Page", runs: Path, width: int
 ) -> None:
     asked: list[str] = []
     errors: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_viewport_size({"width": width, "height": 900})
     page.goto((runs / "small" / "report.html").as_uri())
     page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    assert page.locator(".js-plotly-plot svg.main-svg").first.bounding_box()["width"] <= width
     assert page.locator(".js-plotly-plot").count() == 4
-    widths = page.eval_on_selector_all(".arch img", "images => images.map(i => i.naturalWidth)")
-    assert widths and min(widths) > 100
+    assert page.get_by_text("chance: ln 10 = 2.30").is_visible()
+    best = pareto_front(completed_rows(stored(runs)))[-1]
+    network = page.locator(f"#trial-{best.trial}")
+    assert best.arch in network.inner_text()
+    assert network.locator("svg rect").count() == 3 and network.locator("svg").is_visible()
+    # wide tables and drawings scroll in boxes of their own
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert errors == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
