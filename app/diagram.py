@@ -13,7 +13,7 @@ from spaces.sketch import Graph, Kind, Layer, Sketch, Strip, Vertex
 
 # lengths in pixels
 BOX, ROW, GAP, TIP, MARGIN = 30, 46, 36, 10, 12
-STEP, STRIDE_GAP = 46, 26
+STEP, STRIDE_GAP = 45, 26
 SKIPPED, PER_EXPANSION, MAX_EXPANSION = 26, 22, 8
 TITLE = 24
 

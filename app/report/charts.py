@@ -131,10 +131,11 @@ def loss_chart(data: ReportData) -> Chart:
     figure.add_hline(chance, line=chance_line, annotation_text=label)
     figure.update_layout(xaxis_title="step", yaxis_title="cross-entropy")
     meaning = (
-        "Each step trains one random network of the supernet. A loss that falls below chance "
-        "level shows that the BatchNorm parameters have learned from the images; it stays far "
-        "above zero, because convolutions stay random and all networks share parameters. If it "
-        "stays at chance level, train longer (--train-steps)."
+        "Each step trains one random network of the supernet. A loss below chance level shows "
+        "that the BatchNorm parameters have learned from the images; it stays far above zero, "
+        "because convolutions stay random and all networks share parameters. A loss at chance "
+        "level means that scores rest on the structure of the networks alone: longer training "
+        "(--train-steps) can improve them."
     )
     return "Training loss of the supernet", meaning, _styled(figure, 320)
 
