@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from app.atomic import write_text
@@ -51,7 +52,7 @@ def comparison_table(results: Sequence[Result], rows: Sequence[Row]) -> Table:
         if not table.row_count:
             for head in cells:
                 table.add_column(head, justify="right", no_wrap=True)
-        table.add_row(name, *cells.values())
+        table.add_row(escape(name), *cells.values())
     table.caption = (
         "epoch: the best by validation, the only one tested, of those trained; "
         "ms: one image, one thread, median."

@@ -49,7 +49,7 @@ class Result:
     majority_share: float | None = None
     """The test accuracy of always guessing the largest class."""
     latency_ms: float | None = None
-    """Of one image, on one thread of a CPU."""
+    """Of one image, on the hardware of the training, on one thread if that is a CPU."""
 
     @property
     def standard_error(self) -> float:
