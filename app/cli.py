@@ -131,6 +131,9 @@ def retrain(
     trivial_augment: Annotated[
         bool | None, typer.Option("--trivial-augment", help="Besides random crops and flips.")
     ] = None,
+    balanced: Annotated[
+        bool | None, typer.Option("--balanced", help="Draw every class equally often.")
+    ] = None,
     validation: Annotated[float | None, typer.Option(help="Share held out [0.1].")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without progress [never].")
@@ -152,9 +155,10 @@ def retrain(
     from app.study_file import load_last
 
     recipe = make_recipe(context.params)
-    settings = load_last(study, o.overrides(context))
+    given = o.overrides(context)
+    given.pop("seed", None)  # the training's, not the study's
     selection = Selection(trial or [], arch or [], pick or [])
-    retrain_networks(settings, selection, baseline or [], recipe)
+    retrain_networks(load_last(study, given), selection, baseline or [], recipe, seed)
 
 
 @app.command(
@@ -164,6 +168,7 @@ def export(
     context: typer.Context,
     study: o.Study,
     out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
+    opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the lowest.")] = 18,
     trial: o.TrialNumbers = None,
     arch: o.Archs = None,
     pick: o.Picks = None,
@@ -175,12 +180,12 @@ def export(
     set_: o.Assignments = None,
 ) -> None:
     """Write a retrained network as ONNX or for torch.export, with weights and a description."""
-    from app.export.job import export as export_network
+    from app.export import export as export_network
     from app.retrain.choice import Selection
     from app.study_file import load_last
 
     settings = load_last(study, o.overrides(context))
-    export_network(settings, Selection(trial or [], arch or [], pick or []), out)
+    export_network(settings, Selection(trial or [], arch or [], pick or []), out, opset)
 
 
 @app.command(

@@ -1,4 +1,4 @@
-"""The presets and studies, and how far each has come."""
+"""The `studies` command: the presets and stored studies, and how far each has come."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from app.settings import DATABASE, database_url, load_settings, presets
 
 
 def print_studies(runs: Path, storage_url: str | None) -> None:
-    """One line a preset or stored study."""
+    """Print one line for each preset and each stored study."""
     counts: dict[str, int] = {}
     if storage_url or is_file(runs / DATABASE):
         storage = open_storage(storage_url or database_url(runs))
@@ -30,7 +30,7 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
             preset.dataset,
             _supernet(runs / name),
             f"{done}/{preset.search.trials}",
-            str(runs / name) if (runs / name).exists() else "not begun",
+            str(runs / name) if (runs / name).exists() else "not started",
         )
     for name, done in counts.items():
         table.add_row(name, "", "", _supernet(runs / name), str(done), str(runs / name))
@@ -40,4 +40,4 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
 def _supernet(folder: Path) -> str:
     if (folder / "reference.json").exists():
         return "trained"
-    return "begun" if (folder / "supernet.pt").exists() else "–"
+    return "started" if (folder / "supernet.pt").exists() else "–"

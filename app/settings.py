@@ -90,10 +90,8 @@ CostName = Literal["flops", "latency"]
 
 
 class LatencySettings(_Settings):
-    """How a network's latency is found, where it is an objective; it then defines the study."""
+    """What a latency is measured with; part of what defines a study that minimises it."""
 
-    source: Literal["table", "measured"] = "table"
-    """The sum of its operations, each measured once, or the whole network, measured for itself."""
     batch: Annotated[int, Field(ge=1, le=MAX_IMAGES_OR_ARCHS)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 

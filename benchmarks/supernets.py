@@ -23,7 +23,6 @@ def supernet_training(
         data_dir=settings.data_dir,
         device=device,
         cache_dir=Path("runs"),
-        seed=0,
     )
     options = settings.supernet_space_options
     space = spaces.create(settings.space, len(data.classes), data.image_size, options)

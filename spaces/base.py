@@ -118,7 +118,7 @@ class Space(ABC):
         """Multiply–adds and parameters of `network(arch)`, from tables."""
 
     def sketch(self, arch: str) -> Sketch:
-        """What `arch` looks like; unless a space knows better, its choices in a row."""
+        """Describe what `arch` looks like: by default, its choices in a row."""
         choices = self.encode(arch).values()
         return (Strip("choices", tuple(Layer(str(c), Kind.CONVOLUTION) for c in choices)),)
 

@@ -128,7 +128,7 @@ class Darts(Space):
         return sum(chosen, self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """Both cells."""
+        """Describe both cells."""
         cells = parse(arch)
         return graph("normal cell", cells.normal), graph("reduction cell", cells.reduce)
 

@@ -134,7 +134,7 @@ class LayeredSpace(Space):
         return sum((self._table[layer] for layer in chosen), self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """The searched layers in a row."""
+        """Describe the searched layers, in a row."""
         chosen = zip(self.codes(arch), self.layers, strict=True)
         return (Strip("searched layers", tuple(self._layer(*layer) for layer in chosen)),)
 

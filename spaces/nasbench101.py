@@ -102,7 +102,7 @@ class NASBench101(Space):
         return sum(parts, self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """The cell, its operations being the vertices."""
+        """Describe the cell, whose vertices are the operations."""
         cell = canonical_cell(arch)
         inner = (LOOKS[operation] for operation in cell.operations)
         ends = (Vertex(name, Kind.TERMINAL) for name in ("input", "output"))

@@ -119,7 +119,7 @@ class NASBench201(Space):
         return sum((self._table[op] for op in self.operations(arch)), self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """The cell: its nodes, and the operation between each two that have one."""
+        """Describe the cell: its nodes, and between them the operations other than `none`."""
         vertices = [
             Vertex("input", Kind.TERMINAL),
             *(Vertex(str(node), Kind.NODE) for node in (1, 2)),

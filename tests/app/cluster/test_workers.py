@@ -109,7 +109,7 @@ def test_four_workers_one_killed(
             by_arch.setdefault(trial.user_attrs["arch"], set()).add(trial.values[0])
     assert all(len(values) == 1 for values in by_arch.values())
     assert len(by_arch) > 0.9 * total  # twice only what two come upon in the same batch
-    assert not (tmp_path / "1" / "small" / "report.md").exists()  # the main command's matter
+    assert not (tmp_path / "1" / "small" / "report.html").exists()  # the main command's matter
     assert main([*arguments, "--trials", str(total)]) == 0  # which only reports now
     assert trials(postgresql) == found
 
