@@ -9,7 +9,7 @@ from app.atomic import write_text
 from app.report.front import shown_costs
 from app.report.material import Material
 
-PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard", "ultralytics-thop")
+PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard")
 
 
 def write_report(path: Path, material: Material) -> None:
