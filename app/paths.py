@@ -36,11 +36,6 @@ class StudyPaths:
         return self.folder / "front.png"
 
     @property
-    def latency(self) -> Path:
-        """How long each operation takes, where latency is an objective."""
-        return self.folder / "latency.json"
-
-    @property
     def report(self) -> Path:
         """The report."""
         return self.folder / "report.md"
@@ -89,6 +84,6 @@ class StudyPaths:
 
     def discard(self) -> None:
         """Delete what a run has made; networks that were retrained have cost too much, and stay."""
-        for path in (self.supernet, self.reference, self.latency, *self.reports):
+        for path in (self.supernet, self.reference, *self.reports):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.rank, ignore_errors=True)

@@ -91,10 +91,8 @@ CostName = Literal["flops", "latency"]
 
 
 class LatencySettings(_Settings):
-    """How a network's latency is found, where it is an objective; it then defines the study."""
+    """What a latency is measured with; part of what defines a study that minimises it."""
 
-    source: Literal["table", "measured"] = "table"
-    """The sum of its operations, each measured once, or the whole network, measured for itself."""
     batch: Annotated[int, Field(ge=1, le=MAX_IMAGES_OR_ARCHS)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
@@ -244,7 +242,8 @@ def load_study(study: str, overrides: dict[str, Any] | None = None) -> StudySett
         values = json.loads(saved.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError("it holds no settings")
-    except (OSError, ValueError) as error:
+        values.get("latency", {}).pop("source", None)  # earlier versions could add up a table
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"cannot read '{saved}': {error}") from None
     if "storage" not in given and HIDDEN in str(values.get("storage")):
         raise InputError(

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from app.data import ImageData, load
 from app.data.stream import check_batch_size
 from app.errors import InputError, is_out_of_memory, one_of
 from app.interrupt import stop_between_steps
-from app.latency import LatencyMeter
+from app.latency import measure_arch
 from app.paths import StudyPaths
 from app.ranks import Ranks, this_rank
 from app.scores.composite import Composite
@@ -51,8 +52,8 @@ class EvaluationContext:
     scorer: Scorer
     reference: Reference
     composite: Composite
-    latency: LatencyMeter | None
-    """Only where latency is an objective."""
+    latency: Callable[[str], float] | None
+    """Milliseconds of an architecture's network; only where latency is an objective."""
 
 
 class ScoringMemoryError(MemoryError):
@@ -115,24 +116,12 @@ def set_up(
         composite = Composite(list(reference.scores.values()))
     except ValueError as error:
         raise InputError(f"{error}; raise score.reference, with --fresh") from None
-    latency = latency_meter(settings, paths, device, space, list(reference.scores))
+    latency = None
+    if "latency" in settings.search.objectives:
+        latency = partial(measure_arch, space, settings=settings.latency, device=device)
     return EvaluationContext(
         settings, paths, device, data, space, training, scorer, reference, composite, latency
     )
-
-
-def latency_meter(
-    settings: StudySettings, paths: StudyPaths, device: torch.device, space: Space, archs: list[str]
-) -> LatencyMeter | None:
-    """What measures the latency of networks, if it is an objective; a table is made of `archs`."""
-    if "latency" not in settings.search.objectives:
-        return None
-    meter = LatencyMeter(space, settings.latency, device, paths.latency)
-    if settings.latency.source == "table":
-        _read(paths.latency, meter.table.load)
-    with stop_between_steps() as check:
-        meter.prepare(archs, check)
-    return meter
 
 
 def _basis(settings: StudySettings, data: ImageData) -> dict[str, Any]:

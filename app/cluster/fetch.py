@@ -25,8 +25,6 @@ HINT = "give --supernet FOLDER or URL where the main command keeps it"
 def fetch(place: str | None, paths: StudyPaths, shared: Shared) -> None:
     """Have the study's supernet and reference sample in `files`, copied from `place` if need be.
 
-    So is a table of latencies, for the same operation to take the same time everywhere.
-
     Files are checked before they take the place of others. Raises InputError if they are not
     those of the study, or cannot be had.
     """
@@ -52,8 +50,6 @@ def fetch(place: str | None, paths: StudyPaths, shared: Shared) -> None:
         finally:
             arrived.unlink(missing_ok=True)
         console.print(f"Fetched {path} from {_shown(place)}", soft_wrap=True, markup=False)
-    if place is not None and shared.has_latencies and not paths.latency.exists():
-        _copy(place, paths.latency.name, paths.latency)  # it has a checksum of its own, and grows
 
 
 def _hash_of_supernet(path: Path) -> str:

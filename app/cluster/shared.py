@@ -49,13 +49,6 @@ class Shared:
             reference_hash(context.reference),
         )
 
-    @property
-    def has_latencies(self) -> bool:
-        """Whether a table of latencies lies beside the supernet."""
-        objectives = self.settings.get("search", {}).get("objectives", ())
-        source = self.settings.get("latency", {}).get("source")
-        return "latency" in objectives and source == "table"
-
     def settings_here(self, own: dict[str, Any]) -> StudySettings:
         """The study's settings with this machine's `own`. Raises InputError if they are unknown."""
         try:
@@ -71,7 +64,10 @@ class Shared:
 def read_shared(study: Study) -> Shared | None:
     """What the study has to share; None before the main run has prepared it."""
     values = study.user_attrs.get(KEY)
-    return None if values is None else Shared(**values)
+    if values is None:
+        return None
+    values["settings"].get("latency", {}).pop("source", None)  # of earlier versions
+    return Shared(**values)
 
 
 def share(study: Study, context: EvaluationContext) -> None:

@@ -59,8 +59,7 @@ def _costs(material: Material) -> str:
     images = "one image" if latency.batch == 1 else f"{latency.batch} images"
     meaning: dict[CostName, str] = {
         "flops": "flops (down) are multiply–adds",
-        "latency": f"latency_ms (down) is how long {images} take on the searching machine, "
-        + ("a sum over operations" if latency.source == "table" else "measured"),
+        "latency": f"latency_ms (down) is how long {images} take on the searching machine",
     }
     return "; ".join(meaning[name] for name in material.settings.search.objectives)
 

@@ -18,8 +18,8 @@ METRICS = {"flops": "flops", "latency": "latency_ms"}
 """What Optuna shows the objectives as, which is also the attribute of a trial."""
 DEFINITION = "definition"
 MACHINE = "latency machine"
-UNSAID: dict[str, Any] = {"search.objectives": ["flops"]}
-"""What a definition that does not name it has: studies of before there was a choice."""
+UNSAID: dict[str, Any] = {"search.objectives": ["flops"], "latency.source": "measured"}
+"""What a definition that does not name it has: studies of before there was a choice, or after."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -129,10 +129,11 @@ def check_choices(trials: Sequence[FrozenTrial], space: Space) -> None:
             )
 
 
-WAYS_OUT = (
-    "give the former value again, --study-name NAME for a study beside it, "
+NEW_STUDY = (
+    "give --study-name NAME for a study beside it, "
     "or run the study with --fresh to delete it and start again"
 )
+WAYS_OUT = f"give the former value again, {NEW_STUDY.removeprefix('give ')}"
 
 
 def check_definition(
@@ -140,6 +141,11 @@ def check_definition(
 ) -> None:
     """Raises InputError naming the first difference and the ways out."""
     stored, given = UNSAID | stored, UNSAID | given
+    if stored["latency.source"] != "measured":
+        raise InputError(
+            f"{what} adds up latencies from a table of operations, and this version measures "
+            f"whole networks: {NEW_STUDY}"
+        )
     for key in sorted(stored.keys() | given.keys()):
         if stored.get(key) != given.get(key):
             raise InputError(

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from app.cli import main
-from app.latency import threads
+from app.latency import cpu_threads
 from app.retrain.candidate import train_candidate
 from tests.app.test_run import start, trials
 
@@ -57,12 +57,12 @@ def test_killed_and_interrupted_trainings_go_on(study: list[str], tmp_path: Path
         process.send_signal(signum)
         assert process.wait(60) == status
     assert not list(folder.glob("*/result.json"))
-    with threads(1):  # as `start` gives the others: sums over two threads round otherwise
+    with cpu_threads(1):  # as `start` gives the others: sums over two threads round otherwise
         assert main(command) == 0
     (resumed,) = folder.glob("*/result.json")
     other = [*command[:-2], "--epochs=24", "--batch-size=64", "--study-name=other"]
     assert main(["--study", str(tmp_path / "small.toml"), *study[2:], "--study-name=other"]) == 0
-    with threads(1):
+    with cpu_threads(1):
         assert main(other) == 0
     (whole,) = (folder.parent.parent / "other" / "retrained").glob("*/result.json")
     assert history(whole) == history(resumed)
