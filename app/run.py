@@ -20,7 +20,6 @@ from app.dashboard import publish
 from app.dashboard.artifacts import discard_artifacts
 from app.data import ImageData
 from app.device import device_name, pick_device
-from app.halving import as_halved, halve
 from app.interrupt import stop_between_steps
 from app.latency import machine
 from app.paths import StudyPaths
@@ -52,7 +51,6 @@ from app.settings import StudySettings
 from app.storage_url import shown_storage
 from app.workbench import (
     EvaluationContext,
-    ScoringMemoryError,
     check_space,
     open_data,
     set_up,
@@ -97,7 +95,6 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
             discard_artifacts(storage, settings.name, settings.runs)
             discard_study(storage, settings.name)
             paths.discard()
-        settings = as_halved(settings, own_study(storage, settings.name))
         study = begin(settings, paths, storage, data, device)
         out.print(
             f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
@@ -106,13 +103,7 @@ def run(settings: StudySettings, fresh: bool = False) -> int:
             soft_wrap=True,
             markup=False,
         )
-        context = None
-        while context is None:  # the second time outside of `except`, where the first holds memory
-            try:
-                context = set_up(settings, paths, device, data, space)
-            except ScoringMemoryError as error:
-                settings = halve(settings, paths, study, error)
-                study = begin(settings, paths, storage, data, device)
+        context = set_up(settings, paths, device, data, space)
         share(study, context)
         worker = working_on.enter_context(at_work(locks))
         commit = group_commit(engine, study)

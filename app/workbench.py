@@ -19,7 +19,7 @@ from app.atomic import DamagedError, set_aside
 from app.console import console
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
-from app.errors import InputError, is_out_of_memory, one_of
+from app.errors import InputError, one_of
 from app.interrupt import stop_between_steps
 from app.latency import measure_arch
 from app.paths import StudyPaths
@@ -54,10 +54,6 @@ class EvaluationContext:
     composite: Composite
     latency: Callable[[str], float] | None
     """Milliseconds of an architecture's network; only where latency is an objective."""
-
-
-class ScoringMemoryError(MemoryError):
-    """The memory is too small to score architectures on so many images."""
 
 
 def check_space(name: str) -> None:
@@ -99,19 +95,11 @@ def create_space(settings: StudySettings, data: ImageData, options: dict[str, An
 def set_up(
     settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
 ) -> EvaluationContext:
-    """Train the supernet and score the reference sample, as far as they are not done.
-
-    Raises ScoringMemoryError if the memory is too small for the second.
-    """
+    """Train the supernet and score the reference sample, as far as they are not done."""
     probe = ProbeBatch.draw(data, settings.score.images, settings.seed, device)
     training = _trained_supernet(settings, paths, device, data)
     scorer = Scorer(space, training.supernet, probe)
-    try:
-        reference = _scored_reference(settings, paths, data, space, scorer)
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise ScoringMemoryError(str(error)) from None
-        raise
+    reference = _scored_reference(settings, paths, data, space, scorer)
     try:
         composite = Composite(list(reference.scores.values()))
     except ValueError as error:

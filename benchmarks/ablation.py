@@ -33,8 +33,8 @@ from results import write_results
 
 from app.cli import run_command
 from app.cli_options import Device, Seed
-from app.rank.choice import OURS
 from app.rank.job import rank
+from app.rank.scores import COMPOSITES
 from app.settings import load_settings
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "untrained": {"supernet.steps": 0},
     "biased": {"batchnorm": "biased"},
 }
-SCORES = (*OURS, "bn_nas")
+SCORES = (*COMPOSITES, "bn_nas")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -88,7 +88,7 @@ def ablation(
 
 
 def markdown_table(space: str, results: dict[str, Any]) -> str:
-    """τ / τ within FLOPs / mean regret (of the lowest third of budgets), for each supernet."""
+    """τ / τ within FLOPs / mean regret on each supernet."""
     lines = [
         markdown_row([space, *results]),
         markdown_row(["---", *["--:"] * len(results)]),
@@ -108,7 +108,7 @@ def _cell(found: dict[str, Any]) -> str:
     tau, within = (
         "–" if found[name] is None else f"{found[name]:.3f}" for name in ("tau", "tau_within_flops")
     )
-    return f"{tau} / {within} / {found['regret_mean']:.2f} ({found['regret_low']:.2f})"
+    return f"{tau} / {within} / {found['regret_mean']:.2f}"
 
 
 if __name__ == "__main__":

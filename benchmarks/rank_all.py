@@ -34,8 +34,8 @@ from results import write_results
 
 from app.cli import run_command
 from app.cli_options import Device, Seed, TrainSteps
-from app.rank.choice import choose_scores
 from app.rank.job import rank
+from app.rank.scores import choose_scores
 from app.settings import load_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -29,10 +29,9 @@ from app.console import progress_bar
 from app.data import BatchStream, ImageData
 from app.device import pick_device
 from app.paths import StudyPaths
-from app.rank.statistics import flops_groups, kendall, kendall_within
+from app.rank.statistics import flops_groups, kendall, kendall_within, ranks
 from app.rank.table import read_table
 from app.scores.composite import Composite
-from app.scores.ranks import ranks
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.settings import StudySettings, load_settings

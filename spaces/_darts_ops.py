@@ -74,10 +74,6 @@ class Zero(nn.Module):
         super().__init__()
         self.stride = stride
 
-    def extra_repr(self) -> str:
-        """Print the stride."""
-        return f"stride={self.stride}"
-
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W to N×C×⌈H/stride⌉×⌈W/stride⌉."""
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
