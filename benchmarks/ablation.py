@@ -1,9 +1,9 @@
-"""What each part of the score, the unbiased rule and training are worth, on every space.
+"""Measure what each part of the score, the unbiased rule and training are worth on every space.
 
     python benchmarks/ablation.py --tables DIR --dataset FOLDER
 
-Ranks the tables by our scores on three supernets: unbiased and trained, unbiased and untrained,
-biased and trained. An interrupted run goes on when the same command is given again.
+It ranks the tables by our scores on three supernets: unbiased and trained, unbiased and untrained,
+biased and trained. The same command resumes an interrupted run.
 """
 
 import json
@@ -55,13 +55,13 @@ def ablation(
     sample: Sample = None,
     odd: OddRows = False,
     spaces: Spaces = ALL,
-    variants: Annotated[str, typer.Option(help="Likewise.")] = ",".join(VARIANTS),
+    variants: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(VARIANTS),
     seed: Seed = None,
     device: Device = None,
     json_file: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there.")] = None,
 ) -> None:
-    """Rank by our scores on every space and supernet, and print a table for each space."""
+    """Rank by our scores on every space and supernet, and print one table per space."""
     given = {"seed": seed, "device": device, "dataset": dataset, "runs": runs}
     given = {name: value for name, value in given.items() if value is not None}
     results: dict[str, dict[str, Any]] = {}
