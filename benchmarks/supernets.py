@@ -1,4 +1,4 @@
-"""A supernet to be measured, on the data of its study."""
+"""Makes the supernet of a study for the benchmarks of speed. Nothing to run."""
 
 from pathlib import Path
 
