@@ -1,7 +1,8 @@
 """Commands of `python main.py`."""
 
+import os
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +10,15 @@ import typer
 
 from app import options as o
 from app.errors import InputError, is_out_of_memory
-from app.ranks import this_rank
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="Search for small, accurate networks: BatchNorm-only supernets (BNNAS++) and Optuna.",
 )
+
+UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
+"""A variable that torchrun sets."""
 
 MAX_MESSAGE_CHARACTERS = 800
 """Of an error message: somebody may give a whole file for a name."""
@@ -59,10 +62,10 @@ def run(
 def _check_before_command(context: typer.Context) -> None:
     """Raises InputError for options that stand before a command, or a command under torchrun."""
     command = context.invoked_subcommand
-    if not this_rank().alone:
+    if UNDER_TORCHRUN in os.environ:
         raise InputError(
-            f"torchrun trains the supernet of a study and nothing else: "
-            f"start python main.py {command} … without it"
+            f"torchrun only trains the supernet of a study: "
+            f"run python main.py {command} … without it"
         )
     for name in context.params:
         source = context.get_parameter_source(name)
@@ -243,11 +246,22 @@ def run_command(
 ) -> int:
     """Run a command line; bad input is one line and exit status 2."""
     try:
-        return command(arguments, prog_name=name, standalone_mode=False) or 0
+        with _process_group():
+            try:
+                return command(arguments, prog_name=name, standalone_mode=False) or 0
+            except typer.TyperException as error:
+                raise InputError(error.format_message()) from None
     except InputError as error:
         return _fail(str(error), 2)
-    except typer.TyperException as error:
-        return _fail(error.format_message(), 2)
+
+
+def _process_group() -> AbstractContextManager[None]:
+    """Connect the processes of torchrun, if it started this one; `--help` is spared PyTorch."""
+    if UNDER_TORCHRUN not in os.environ:
+        return nullcontext()
+    from app.supernet.distributed import process_group
+
+    return process_group()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -295,8 +309,11 @@ def _first_line(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
+    from app.console import console
+
     with suppress(OSError):  # the terminal may be closed
-        print(line, file=sys.stderr, flush=True)
+        if not console.quiet:
+            print(line, file=sys.stderr, flush=True)
 
 
 def _fail(message: str, status: int) -> int:

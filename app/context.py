@@ -1,7 +1,9 @@
 """Everything that scoring an architecture of a study needs: data → supernet → reference sample."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,20 +13,21 @@ import spaces
 from app.atomic import DamagedError, set_aside
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
-from app.definition import check_definition, reference_definition, supernet_definition
+from app.console import console
+from app.definition import Definition, check_definition, reference_definition, supernet_definition
 from app.errors import InputError, one_of
 from app.interrupt import stop_between_steps
-from app.latency import LatencyMeter
+from app.latency import measure_arch
 from app.paths import StudyPaths
-from app.ranks import Ranks, this_rank
 from app.samplers import SAMPLERS
 from app.scores.composite import Composite
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.settings import StudySettings
+from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
-from app.supernet.training import SupernetTraining, train_supernet
+from app.supernet.training import SupernetTraining, check_groups, train_supernet
 from spaces import BatchNormMode, Space
 
 Content = TypeVar("Content")
@@ -44,8 +47,8 @@ class EvaluationContext:
     scorer: Scorer
     reference: Reference
     composite: Composite
-    latency: LatencyMeter | None
-    """Only where latency is an objective."""
+    latency: Callable[[str], float] | None
+    """Milliseconds of an architecture's network; only where latency is an objective."""
 
 
 def check_names(settings: StudySettings) -> None:
@@ -62,14 +65,15 @@ def open_data(
 
     Raises InputError for whatever the later stages would refuse.
     """
-    data = load(
-        settings.dataset,
-        image_size=settings.image_size,
-        data_dir=settings.data_dir,
-        device=device,
-        cache_dir=paths.folder,
-        seed=settings.seed,
-    )
+    check_groups(settings.supernet)
+    with distributed.local_main_process_first():  # it downloads, the others find the files
+        data = load(
+            settings.dataset,
+            image_size=settings.image_size,
+            data_dir=settings.data_dir,
+            device=device,
+            cache_dir=paths.folder,
+        )
     create_space(settings, data, settings.supernet_space_options)
     check_batch_size(len(data.train), settings.supernet.batch_size)
     ProbeBatch.draw(data, settings.score.images, settings.seed, device)
@@ -100,9 +104,22 @@ def prepare(
         raise InputError(f"{error}: raise score.reference, with --fresh") from None
     latency = None
     if "latency" in settings.search.objectives:
-        latency = LatencyMeter(space, settings.latency, device)
+        latency = partial(measure_arch, space, settings=settings.latency, device=device)
     return EvaluationContext(
         settings, paths, device, data, space, training, scorer, reference, composite, latency
+    )
+
+
+def is_prepared(settings: StudySettings, paths: StudyPaths, data: ImageData) -> bool:
+    """Whether a finished supernet and reference sample of these settings are in a folder."""
+    try:
+        state, reference = load_checkpoint(paths.supernet), Reference.load(paths.reference)
+        check_definition(state["definition"], supernet_definition(settings, data), "the supernet")
+        check_definition(reference.definition, reference_definition(settings, data), "the sample")
+    except (OSError, DamagedError, InputError):
+        return False
+    return state["step"] >= settings.supernet.steps and (
+        len(reference.scores) == settings.score.reference
     )
 
 
@@ -120,22 +137,44 @@ def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
 def _trained_supernet(
     settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData
 ) -> SupernetTraining:
-    definition, ranks = supernet_definition(settings, data), this_rank()
-    training = _new_training(settings, device, data, ranks)
+    definition = supernet_definition(settings, data)
+    training = _new_training(settings, device, data)
     if (state := _read(paths.supernet, load_checkpoint)) is not None:
         check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
         training.load_state_dict(state)
-    with stop_between_steps() as check:
-        train_supernet(training, paths.supernet, definition, check)
+    _train(training, paths.supernet, definition)
     return training
 
 
+def take_part(settings: StudySettings, device: torch.device) -> None:
+    """Train the supernet along with rank 0, which does everything else."""
+    # pixels that exceed the memory are mapped from there: the study's folder belongs to rank 0
+    data, _ = open_data(settings, StudyPaths(Path(tempfile.gettempdir())), device)
+    training = _new_training(settings, device, data)
+    _train(training, StudyPaths(settings.folder).supernet, supernet_definition(settings, data))
+
+
 def _new_training(
-    settings: StudySettings, device: torch.device, data: ImageData, ranks: Ranks
+    settings: StudySettings, device: torch.device, data: ImageData
 ) -> SupernetTraining:
     space = create_space(settings, data, settings.supernet_space_options)
     bn_mode = BatchNormMode(settings.batchnorm)
-    return SupernetTraining(space, bn_mode, data, settings.supernet, settings.seed, device, ranks)
+    return SupernetTraining(space, bn_mode, data, settings.supernet, settings.seed, device)
+
+
+def _train(training: SupernetTraining, path: Path, definition: Definition) -> None:
+    """Train to the end, together with the other processes if there are any."""
+    expected = distributed.all_gather(definition)[0]
+    hint = "run the same command with the same data on every machine"
+    check_definition(expected, definition, "the supernet of rank 0", hint)
+    distributed.all_gather(None)  # rank 0 hears of a difference here
+    with stop_between_steps() as check:
+        if (count := distributed.world_size()) > 1:
+            training.join()
+            if not training.finished:
+                console.print(f"Training in {count} processes, each on its part of every batch.")
+        train_supernet(training, path, definition, check)
+    distributed.leave()
 
 
 def _scored_reference(

@@ -20,8 +20,8 @@ from app.errors import InputError
 from app.overview import SHOWN_FIRST, OverviewStorage
 from app.report.data import ReportData
 from app.report.notes import study_note, trial_note
-from app.search.storage import open_storage
 from app.settings import DATABASE, database_url
+from app.storage import open_storage
 
 DRAWING, ARTIFACTS = "architecture.svg", "dashboard:artifacts:"
 MARK = "*This note is written by the search; remove this line to keep your edits.*"
@@ -87,7 +87,7 @@ def serve(
     """
     if storage_url is None and not is_file(runs / DATABASE):
         raise InputError(f"there is no database '{runs / DATABASE}' yet: run a study first")
-    storage = open_storage(storage_url or database_url(runs))
+    storage = open_storage(database_url(runs, storage_url))
     storage = storage if every_trial else OverviewStorage(storage)
     for study in storage.get_all_studies():  # read now, so that the first page is quick
         count = len(storage.get_all_trials(study._study_id, deepcopy=False))

@@ -14,8 +14,12 @@ WAYS_OUT = (
     "or --fresh to delete the study and start again"
 )
 
-DEFAULTS: Definition = {"search.objectives": ["flops"]}
-"""What fields mean where a definition of an earlier version lacks them."""
+DEFAULTS: Definition = {
+    "search.objectives": ["flops"],
+    "supernet.bn_groups": 1,
+    "latency.source": "measured",
+}
+"""What fields mean where a definition of an earlier or later version lacks them."""
 
 
 def check_definition(
@@ -23,6 +27,11 @@ def check_definition(
 ) -> None:
     """Raises InputError that names the first difference and the ways out."""
     stored, given = DEFAULTS | stored, DEFAULTS | given
+    if stored["latency.source"] != "measured":
+        raise InputError(
+            f"{what} adds up latencies from a table of operations, and this version measures whole "
+            "networks: give --study-name NAME for a study beside it, or --fresh to start it again"
+        )
     for key in sorted(stored.keys() | given.keys()):
         if stored.get(key) != given.get(key):
             raise InputError(

@@ -24,10 +24,11 @@ from app.report.commands import study_command
 from app.retrain.candidate import load_best
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.retrain.result import Result, best_of, read_results
-from app.search.storage import open_storage
-from app.search.study import find_study
+from app.context import check_names, open_data
+from app.definition import study_definition
 from app.settings import StudySettings
-from app.workbench import check_space, open_data, study_definition
+from app.storage import open_storage
+from app.study import find_study
 
 FORMAT = "bnnas exported network 1"
 SUFFIXES = (".onnx", ".pt2")
@@ -50,7 +51,7 @@ def export(
     for place in places:
         _check_place(place)
     check_opset(opset)
-    check_space(settings.space)
+    check_names(settings)
     paths = StudyPaths(settings.folder)
     data, space = open_data(settings, paths, CPU)
     definition = study_definition(settings, data)

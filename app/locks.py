@@ -78,14 +78,17 @@ def creating_tables(url: URL) -> Iterator[None]:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Hold the lock under which the files of a study's folder are made.
+def writing(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock under which the files of a folder are made.
 
-    Raises InputError if the folder cannot be written.
+    Raises InputError if the folder cannot be written, or if another process holds the lock and
+    is not to be waited for.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = _FileLock(folder / "lock")
+        if not wait and not lock.try_acquire(shared=False):
+            raise InputError(f"another process is writing to '{folder}': wait for it to end")
         with _holding(lock, f"the process that writes to {folder}"):
             yield
     except PermissionError as error:

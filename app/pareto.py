@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from app.errors import InputError
 from app.settings import CostName, parse_count
+from app.trials import completed_trials
 
 KNEE = "the network farthest above the straight line from the front's cheapest to its best"
 
@@ -49,8 +50,7 @@ class Row:
 
 def completed_rows(study: Study) -> list[Row]:
     """Return the completed trials, oldest first, except those that other programs have added."""
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [Row.of(trial) for trial in trials if "arch" in trial.user_attrs]
+    return [Row.of(trial) for trial in completed_trials(study)]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import shlex
 import sqlite3
 from contextlib import ExitStack
 
+import optuna
 import torch
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -14,7 +15,7 @@ from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
 from app.console import progress_bar
-from app.context import EvaluationContext, check_names, open_data, prepare
+from app.context import EvaluationContext, check_names, open_data, prepare, take_part
 from app.dashboard import discard_artifacts, publish
 from app.data import ImageData
 from app.database import is_sqlite, open_write_engine, shown
@@ -26,7 +27,9 @@ from app.latency import machine
 from app.objective import Objective
 from app.paths import StudyPaths
 from app.repair import Repair
-from app.report import ReportData, front_table, write_reports
+from app.report.data import ReportData
+from app.report.files import write_reports
+from app.report.terminal import print_front
 from app.samplers import SpaceExhaustedError, create_sampler
 from app.search import Search
 from app.settings import StudySettings
@@ -37,9 +40,10 @@ from app.study import (
     check_supernet,
     claim,
     describe,
-    discard_study,
+    find_study,
     open_study,
 )
+from app.supernet import distributed
 from app.trials import foreign_trials
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -49,9 +53,15 @@ SEEDS_APART = 7_919
 
 
 def run(settings: StudySettings, fresh: bool = False) -> None:
-    """Run a study, or resume it; every finished stage is left as it is."""
+    """Run a study, or resume it; every finished stage is left as it is.
+
+    Of the processes that torchrun starts, all but rank 0 only take part in the training.
+    """
     check_names(settings)
-    device = pick_device(settings.device)
+    device = pick_device(settings.device, distributed.local_rank())
+    if distributed.rank() > 0:
+        take_part(settings, device)
+        return
     paths = StudyPaths(settings.folder)
     paths.check_writable()
     url = settings.storage_url
@@ -83,7 +93,7 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
             keep_backup(settings)
         else:
             ended = None
-    report(context, study, fingerprint)
+    report(context, study)
     if ended:
         out.print(ended)
 
@@ -113,7 +123,9 @@ def begin(
 
 def discard(storage: BaseStorage, settings: StudySettings, paths: StudyPaths) -> None:
     """Delete the study, its trials and what a run made; retrained networks stay."""
-    discard_study(storage, settings.name, lambda: discard_artifacts(storage, settings))
+    if find_study(storage, settings.name) is not None:  # refuses another program's
+        discard_artifacts(storage, settings.name, settings.runs)
+        optuna.delete_study(study_name=settings.name, storage=storage)
     paths.discard()
 
 
@@ -153,20 +165,21 @@ def keep_backup(settings: StudySettings) -> None:
         out.print(f"The database could not be backed up: {error}.")
 
 
-def report(context: EvaluationContext, study: Study, fingerprint: str) -> None:
+def report(context: EvaluationContext, study: Study) -> None:
     """Write the report files, print the front and say where everything is."""
     settings, paths = context.settings, context.paths
-    data = ReportData.gather(context, study, fingerprint)
+    definition, hardware = study_definition(settings, context.data), device_name(context.device)
+    data = ReportData.gather(settings, paths, study, definition, context.space, hardware)
     write_reports(paths, data)
     publish(study, data)
-    out.print(front_table(data))
+    print_front(data, out)
     url = settings.storage_url
     server = not is_sqlite(url)
     at = shlex.join(["--storage", shown(url)] if server else ["--runs", str(settings.runs)])
     for what, place in {
         "front": paths.front,
         "picture": paths.picture,
-        "report": paths.page,
+        "report": paths.report,
         "supernet": paths.supernet,
         "trials": shown(url),
         "dashboard": f"python main.py dashboard {at}",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,13 @@ def directions(objectives: Sequence[CostName]) -> list[StudyDirection]:
     return [StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in objectives)]
 
 
-def find_study(storage: BaseStorage, name: str) -> Study | None:
-    """Load the study `name` if there is one. Raises InputError if it is another program's."""
+def find_study(
+    storage: BaseStorage, name: str, definition: Definition | None = None
+) -> Study | None:
+    """Load the study `name` if there is one; nothing is made or changed.
+
+    Raises InputError if it is another program's, or is defined otherwise than by `definition`.
+    """
     if name not in optuna.get_all_study_names(storage):
         return None
     study = optuna.load_study(study_name=name, storage=storage)
@@ -52,6 +57,8 @@ def find_study(storage: BaseStorage, name: str) -> Study | None:
         raise InputError(
             f"the database holds a study '{name}' of another program: give --study-name NAME"
         )
+    if definition is not None and DEFINITION in study.user_attrs:
+        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
     return study
 
 
@@ -144,7 +151,10 @@ def describe(settings: StudySettings, supernet: Mapping[str, Tensor], reference:
 def read_prepared(study: Study) -> Prepared | None:
     """What the study was prepared with; None before the main command has prepared it."""
     values = study.user_attrs.get(SHARED)
-    return None if values is None else Prepared(**values)
+    if values is None:
+        return None
+    values["settings"].get("latency", {}).pop("source", None)  # of earlier versions
+    return Prepared(**values)
 
 
 def claim(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> str:
@@ -180,16 +190,6 @@ def check_supernet(study: Study, paths: StudyPaths) -> None:
         raise not_the_studys(study.study_name, "supernet") from None
     if supernet_hash(state) != bound.supernet:
         raise not_the_studys(study.study_name, "supernet")
-
-
-def discard_study(storage: BaseStorage, name: str, before: Callable[[], None]) -> None:
-    """Delete the study and its trials, if there are any, after calling `before`.
-
-    Raises InputError if the study is another program's.
-    """
-    if find_study(storage, name) is not None:
-        before()
-        optuna.delete_study(study_name=name, storage=storage)
 
 
 def not_the_studys(name: str, file: str) -> InputError:

@@ -63,6 +63,12 @@ def load_last(study: str, overrides: dict[str, Any] | None = None) -> StudySetti
     return _validated(stored, {**given, "runs": place["runs"], "name": name}, saved)
 
 
+def load_preset(name: str) -> StudySettings:
+    """Load a preset as it is, whatever was run."""
+    values, path = _read_toml(name)
+    return _validated(values, {}, path)
+
+
 def _is_file_name(study: str) -> bool:
     return study.endswith(".toml")
 
@@ -85,7 +91,8 @@ def _read_saved(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError("it holds no settings")
-    except (OSError, ValueError) as error:
+        values.get("latency", {}).pop("source", None)  # earlier versions could add up a table
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"cannot read '{path}': {error}") from None
     return values
 

@@ -18,6 +18,15 @@ def own_trials(trials: Iterable[FrozenTrial], fingerprint: str) -> list[FrozenTr
     return [t for t in trials if t.user_attrs.get(FINGERPRINT) == fingerprint and _is_whole(t)]
 
 
+def completed_trials(study: Study) -> list[FrozenTrial]:
+    """Select the COMPLETE trials of a study that are ours, oldest first."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    fingerprint = study.user_attrs.get(FINGERPRINT)
+    if fingerprint is None:  # searched by a version that stored none, and not resumed since
+        return [t for t in trials if _is_whole(t)]
+    return own_trials(trials, fingerprint)
+
+
 def foreign_trials(study: Study, fingerprint: str) -> int:
     """Count the COMPLETE trials of a study that are not ours."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

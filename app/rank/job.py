@@ -3,8 +3,11 @@
 import math
 from pathlib import Path
 
+from app import locks
 from app.atomic import check_output
 from app.console import progress_bar
+from app.context import check_names, is_prepared, open_data, prepare
+from app.definition import baseline_definition, score_definition
 from app.device import pick_device
 from app.interrupt import stop_between_steps
 from app.paths import StudyPaths
@@ -14,8 +17,6 @@ from app.rank.statistics import Ranker
 from app.rank.store import ScoreFile
 from app.rank.table import read_table
 from app.settings import StudySettings
-from app.workbench import baseline_definition, check_space, open_data, score_definition, set_up
-from app.workers import preparing
 
 
 def rank(
@@ -42,7 +43,7 @@ def rank(
         InputError: Bad input, found before any training.
     """
     chosen = choose_scores(scores, baselines)
-    check_space(settings.space)
+    check_names(settings)
     table = read_table(table_path, column)
     device = pick_device(settings.device)
     paths = StudyPaths(settings.folder)
@@ -53,13 +54,16 @@ def rank(
     table = table.canonical(space)
     if sample is not None:
         table = table.sample(sample, settings.seed)
-    with preparing(paths.folder, wait=False):
+    with locks.writing(paths.rank, wait=False):
         definition = score_definition(settings, data)
         measurements = Measurements(
             ScoreFile(paths.rank / "scores.jsonl", definition),
             ScoreFile(paths.rank / "baselines.jsonl", baseline_definition(settings, data)),
         )
-        context = set_up(settings, paths, device, data, space)
+        # a study's supernet is only read; where it is missing or differs, rank keeps its own
+        own = StudyPaths(paths.rank)
+        where = paths if is_prepared(settings, paths, data) else own
+        context = prepare(settings, where, device, data, space)
         with stop_between_steps() as check:
             measurements.measure(context.scorer, table.archs, chosen, check)
 

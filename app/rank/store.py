@@ -16,7 +16,7 @@ from typing import Any
 
 from app.atomic import set_aside, write_text
 from app.scores.scorer import Scores
-from app.search.study import check_definition
+from app.definition import check_definition
 
 
 @dataclass(frozen=True)

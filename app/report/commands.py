@@ -7,7 +7,8 @@ from typing import Any
 
 from app.report.data import ReportData
 from app.retrain.result import Result
-from app.settings import StudySettings, load_settings, presets
+from app.settings import StudySettings
+from app.study_file import load_preset, presets
 
 OPTIONS = {
     "name": "study-name",
@@ -50,9 +51,9 @@ def study_command(command: str, settings: StudySettings, *options: str) -> str:
 
 def run_command(settings: StudySettings) -> str:
     """Return the run: the preset of the same space, or the first one, and all differences."""
-    same = [name for name in presets() if load_settings(name).space == settings.space]
+    same = [name for name in presets() if load_preset(name).space == settings.space]
     preset = settings.name if settings.name in same else (same or list(presets()))[0]
-    base, own = _flat(load_settings(preset)), _flat(settings)
+    base, own = _flat(load_preset(preset)), _flat(settings)
     words = ["python", "main.py", "--study", preset]
     for field in sorted(own.keys() | base.keys(), key=lambda f: (f not in OPTIONS, f)):
         value = own.get(field)

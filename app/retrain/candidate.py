@@ -22,7 +22,7 @@ from app.retrain.evaluation import evaluate
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_result
 from app.retrain.training import NetworkTraining
-from app.search.study import check_definition
+from app.definition import check_definition
 from app.supernet.checkpoint import load_or_refuse, save_checkpoint
 
 KIND = "bnnas retrained network 1"

@@ -7,8 +7,11 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from app import locks
+from app.context import check_names, open_data
 from app.dashboard import publish
 from app.data import ImageData, describe_split
+from app.definition import study_definition
 from app.device import device_name, pick_device
 from app.errors import InputError
 from app.interrupt import stop_between_steps
@@ -23,11 +26,9 @@ from app.retrain.comparison import comparison_table, write_comparison
 from app.retrain.recipe import Recipe
 from app.retrain.result import read_results
 from app.retrain.training import validation_split
-from app.search.storage import open_storage
-from app.search.study import find_study, own_study
 from app.settings import StudySettings
-from app.workbench import check_space, open_data, study_definition
-from app.workers import preparing
+from app.storage import open_storage
+from app.study import find_study
 from spaces import Space
 
 VERSION = 2
@@ -54,12 +55,12 @@ def retrain(
             "--arch STRING, or --baseline NAME; each can be given several times"
         )
     seed = settings.seed if seed is None else seed
-    check_space(settings.space)
+    check_names(settings)
     device = pick_device(settings.device)
     paths = StudyPaths(settings.folder)
     data, space = open_data(settings, paths, device)
     kept, held_out = validation_split(data, recipe)
-    with preparing(paths.retrained, wait=False):
+    with locks.writing(paths.retrained, wait=False):
         storage = open_storage(settings.storage_url)
         definition = study_definition(settings, data)
         study = find_study(storage, settings.name, definition)
@@ -79,7 +80,7 @@ def retrain(
         alike = [result for result in results if result.full_recipe == done[0].full_recipe]
         out.print(comparison_table(alike, rows))
         _say(f"{'table':<10}{paths.comparison}")
-        study = study and own_study(storage, settings.name)  # it may have been deleted
+        study = study and find_study(storage, settings.name)  # it may have been deleted
         if study is not None and paths.supernet.exists() and paths.reference.exists():
             name = device_name(device)
             report = ReportData.gather(settings, paths, study, definition, space, name)
