@@ -164,9 +164,7 @@ def retrain(
     retrain_networks(load_last(study, given), selection, baseline or [], recipe, seed)
 
 
-@app.command(
-    epilog="Example: python main.py export --study mobilenet --pick knee --out model.onnx"
-)
+@app.command(epilog="Example: python main.py export --study mobilenet --pick knee --out model.onnx")
 def export(
     context: typer.Context,
     study: o.Study,

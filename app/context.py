@@ -11,9 +11,9 @@ import torch
 
 import spaces
 from app.atomic import DamagedError, set_aside
+from app.console import console
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
-from app.console import console
 from app.definition import Definition, check_definition, reference_definition, supernet_definition
 from app.errors import InputError, one_of
 from app.interrupt import stop_between_steps

@@ -15,7 +15,9 @@ from rich.console import Console
 from safetensors.torch import save
 
 from app.atomic import check_output, remove_leftovers, write_atomically
+from app.context import check_names, open_data
 from app.data import ImageData
+from app.definition import study_definition
 from app.errors import InputError
 from app.export_formats import INPUT, MIN_OPSET, OUTPUT, check_opset, to_onnx, to_pt2
 from app.pareto import completed_rows
@@ -24,8 +26,6 @@ from app.report.commands import study_command
 from app.retrain.candidate import load_best
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.retrain.result import Result, best_of, read_results
-from app.context import check_names, open_data
-from app.definition import study_definition
 from app.settings import StudySettings
 from app.storage import open_storage
 from app.study import find_study

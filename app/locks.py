@@ -53,7 +53,9 @@ class _AdvisoryLock:
         engine = create_engine(url, **engine_options(url) | {"poolclass": NullPool})
         configure(engine)
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._key = int.from_bytes(hashlib.sha256(f"bnnas {name}".encode()).digest()[:8], signed=True)
+        self._key = int.from_bytes(
+            hashlib.sha256(f"bnnas {name}".encode()).digest()[:8], signed=True
+        )
 
     def try_acquire(self, shared: bool) -> bool:
         call = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
@@ -92,7 +94,9 @@ def writing(folder: Path, wait: bool = True) -> Iterator[None]:
         with _holding(lock, f"the process that writes to {folder}"):
             yield
     except PermissionError as error:
-        raise InputError(f"cannot write to '{folder}' ({error.strerror}): give --runs DIR") from None
+        raise InputError(
+            f"cannot write to '{folder}' ({error.strerror}): give --runs DIR"
+        ) from None
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial, TrialState
 from app.commit import FINGERPRINT
 from app.context import EvaluationContext
 from app.errors import is_out_of_memory
-from app.repair import Repair
 from app.scores import SCORES
 from app.scores.scorer import NoScoreError, Scores
 from app.study import METRICS

@@ -69,7 +69,7 @@ def overrides(context: typer.Context) -> dict[str, Any]:
     given = {
         FIELDS[name]: value
         for name, value in context.params.items()
-        if name in FIELDS and value is not None
+        if name in FIELDS and value not in (None, (), [])
     }
     return given | _assignments(context.params.get("set_") or [])
 

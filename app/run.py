@@ -151,9 +151,7 @@ def search(
         try:
             going.run(settings.trials, check, advance)
         except SpaceExhaustedError as reason:
-            return (
-                f"The search ended after {going.complete} of {settings.trials} trials: {reason}."
-            )
+            return f"The search ended after {going.complete} of {settings.trials} trials: {reason}."
     return None
 
 

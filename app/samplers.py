@@ -116,7 +116,11 @@ class SpaceSampler(BaseSampler):
         )
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """Let the wrapped sampler draw a choice of its own; none is left to draw."""
         return self.sampler.sample_independent(study, trial, param_name, param_distribution)
@@ -125,9 +129,7 @@ class SpaceSampler(BaseSampler):
         """Pass on to the wrapped sampler."""
         self.sampler.before_trial(study, trial)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Any
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         """Pass on to the wrapped sampler."""
         self.sampler.after_trial(study, trial, state, values)
 
@@ -142,7 +144,9 @@ class SpaceSampler(BaseSampler):
         for trial in trials:
             self.known.add(trial.user_attrs.get("arch", ""))
             if trial.distributions == self.choices:
-                study._storage.create_new_trial(study._study_id, self._with_generation(trial, study))
+                study._storage.create_new_trial(
+                    study._study_id, self._with_generation(trial, study)
+                )
         if isinstance(self.sampler, BaseGASampler):
             size, generation = self.sampler.population_size or 0, 0
             while len(self.sampler.get_population(study, generation)) >= size:

@@ -16,10 +16,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-
 from sqlalchemy.engine import URL
 
-from app.database import HIDDEN, hide_passwords, parse_url, sqlite_url
+from app.database import hide_passwords, parse_url, sqlite_url
 
 DATABASE = "studies.db"
 """The file in the runs folder that holds the trials of all studies."""

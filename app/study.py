@@ -142,7 +142,9 @@ class Prepared:
             ) from None
 
 
-def describe(settings: StudySettings, supernet: Mapping[str, Tensor], reference: Reference) -> Prepared:
+def describe(
+    settings: StudySettings, supernet: Mapping[str, Tensor], reference: Reference
+) -> Prepared:
     """Describe what a study was prepared with."""
     values = {key: value for key, value in settings.to_save().items() if key not in OF_A_MACHINE}
     return Prepared(values, supernet_hash(supernet), reference_hash(reference))

@@ -22,20 +22,18 @@ from app.errors import InputError
 from app.latency import machine
 from app.paths import StudyPaths
 from app.run import search
+from app.scores.reference import Reference
 from app.settings import database_url
 from app.storage import open_storage
 from app.study import (
     DEFINITION,
     Prepared,
     check_machine,
-    claim,
-    describe,
     find_study,
     read_prepared,
-    supernet_hash,
     reference_hash,
+    supernet_hash,
 )
-from app.scores.reference import Reference
 from app.supernet.checkpoint import load_checkpoint
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -82,9 +80,7 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
         )
         ended = search(context, study, writer, prepared.fingerprint)
         done = writer.count_complete(prepared.fingerprint)
-    console.print(
-        ended or f"Study {name} has its {done} trials.", soft_wrap=True, markup=False
-    )
+    console.print(ended or f"Study {name} has its {done} trials.", soft_wrap=True, markup=False)
 
 
 def _wait_until_prepared(storage: BaseStorage, name: str, wait: float) -> tuple[Study, Prepared]:

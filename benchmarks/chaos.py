@@ -41,13 +41,14 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
 
+from app.workbench import open_data, set_up
+
 from app.device import pick_device
 from app.paths import StudyPaths
 from app.retrain.candidate import KIND
 from app.scores.reference import Reference
 from app.settings import StudySettings, load_settings
 from app.supernet.checkpoint import load_checkpoint
-from app.workbench import open_data, set_up
 
 STUDY = """
 space = "nasbenchmacro"

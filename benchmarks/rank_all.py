@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from app.cli_options import Device, Seed, TrainSteps
 from ground_truth import (
     ALL,
     EVERYWHERE,
@@ -32,7 +33,6 @@ from ground_truth import (
 from results import write_results
 
 from app.cli import run_command
-from app.cli_options import Device, Seed, TrainSteps
 from app.rank.job import rank
 from app.rank.scores import choose_scores
 from app.settings import load_settings

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from app.workbench import create_space, open_data
 from ground_truth import BENCHMARKS, EVERYWHERE, table_path
 from results import write_results
 from torch import nn
@@ -35,7 +36,6 @@ from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.settings import StudySettings, load_settings
 from app.supernet.training import SupernetTraining
-from app.workbench import create_space, open_data
 from spaces import BatchNormMode, Space, Supernet
 
 SPACE = "nasbench201"

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from app.atomic import set_aside, write_text
-from app.scores.scorer import Scores
 from app.definition import check_definition
+from app.scores.scorer import Scores
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import nn
 
 from app.console import progress_bar
 from app.data import ImageData, majority_share
+from app.definition import check_definition
 from app.device import device_name
 from app.interrupt import check_or_save
 from app.latency import measure_latency
@@ -22,7 +23,6 @@ from app.retrain.evaluation import evaluate
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_result
 from app.retrain.training import NetworkTraining
-from app.definition import check_definition
 from app.supernet.checkpoint import load_or_refuse, save_checkpoint
 
 KIND = "bnnas retrained network 1"

@@ -4,7 +4,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from app.search.backup import MAX_BACKUPS, back_up, backups
 
 

@@ -10,11 +10,6 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
-from sqlalchemy import create_engine, text
-
-from app.cli import main
-from app.dashboard import serve
 from app.search.commit import GroupCommit
 from app.search.loop import Batches, Search
 from app.search.outcome import TrialResult
@@ -22,8 +17,13 @@ from app.search.proposals import create_proposals
 from app.search.storage import open_engine, open_storage
 from app.search.study import DIRECTIONS
 from app.search.tables import read_tables
-from app.settings import SearchSettings
 from app.workers import SessionLocks, at_work
+from optuna.trial import TrialState
+from sqlalchemy import create_engine, text
+
+from app.cli import main
+from app.dashboard import serve
+from app.settings import SearchSettings
 from tests.postgresql import PASSWORD
 from tests.toy import LongToy
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from app.cluster.session import SessionLocks
+from app.search.storage import open_engine
+from app.workers import at_work
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, text
 
 from app import scores
 from app.cli import main
-from app.cluster.session import SessionLocks
-from app.search.storage import open_engine
 from app.supernet.checkpoint import load_checkpoint, save_checkpoint
-from app.workers import at_work
 from tests.app.test_run import start
 from tests.postgresql import PASSWORD
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from app.search.outcome import Objective
+from app.workbench import EvaluationContext, open_data, set_up
 from optuna.trial import TrialState
 
 from app.cli import main
@@ -13,10 +15,8 @@ from app.paths import StudyPaths
 from app.scores import MEASURES
 from app.scores.composite import LOWEST
 from app.scores.reference import sample_architectures
-from app.search.outcome import Objective
 from app.settings import StudySettings
 from app.supernet.checkpoint import load_checkpoint, save_checkpoint
-from app.workbench import EvaluationContext, open_data, set_up
 from tests.app.test_run import trials
 from tests.conftest import CPU
 from tests.toy import Toy

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from app.search.storage import open_storage
+from app.search.study import own_study
 from torch import Tensor, nn
 
 import app.run  # noqa: F401  (else every forked process would import it anew)
 from app.cli import main
 from app.data import ImageData
 from app.interrupt import stop_at_once, stop_between_steps
-from app.search.storage import open_storage
-from app.search.study import own_study
 from app.settings import SupernetSettings, database_url
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
