@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
 
 Advance = Callable[..., None]
 """`advance(steps=1, note="")`: move the bar and replace the short text behind it."""
