@@ -1,7 +1,8 @@
 """Commands and options of `python main.py`."""
 
+import os
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,6 @@ from app.cli_options import (
     Trials,
 )
 from app.errors import InputError, is_out_of_memory
-from app.ranks import this_rank
 
 if TYPE_CHECKING:
     from app.retrain.choice import Selection
@@ -37,6 +37,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Search for small, accurate networks: BatchNorm-only supernets (BNNAS++) and Optuna.",
 )
+
+UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
+"""A variable that torchrun sets."""
 
 MAX_MESSAGE_CHARACTERS = 800
 """Characters of an error message: somebody may give a whole file for a name."""
@@ -68,10 +71,10 @@ def run(
 ) -> int | None:
     """Run or resume a study: supernet → search → report."""
     if context.invoked_subcommand:
-        if not this_rank().alone:
+        if UNDER_TORCHRUN in os.environ:
             raise InputError(
-                f"torchrun trains the supernet of a study and nothing else: "
-                f"start python main.py {context.invoked_subcommand} … without it"
+                f"torchrun only trains the supernet of a study: "
+                f"run python main.py {context.invoked_subcommand} … without it"
             )
         for name in context.params:
             source = context.get_parameter_source(name)
@@ -337,22 +340,30 @@ def run_command(
 ) -> int:
     """Run a command line; bad input is one line and exit status 2."""
     try:
-        return command(arguments, prog_name=name, standalone_mode=False) or 0
+        with _process_group():
+            try:
+                return command(arguments, prog_name=name, standalone_mode=False) or 0
+            except typer.TyperException as error:
+                raise InputError(error.format_message()) from None
     except InputError as error:
         return _fail(str(error), 2)
-    except typer.TyperException as error:
-        return _fail(error.format_message(), 2)
+
+
+def _process_group() -> AbstractContextManager[None]:
+    """The processes of torchrun, if it started this one; a usual `--help` is spared PyTorch."""
+    if UNDER_TORCHRUN not in os.environ:
+        return nullcontext()
+    from app.supernet.distributed import process_group
+
+    return process_group()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     from app.interrupt import stop_at_once
 
-    ranks = this_rank()
     try:
         with stop_at_once():
-            if not ranks.first and not ranks.wait_for_call():
-                return 0
             status = run_command(app, arguments, "main.py")
     except KeyboardInterrupt:
         status = 130
@@ -371,16 +382,17 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_database_error(error):
             raise
         return _fail(f"the database failed: {str(error.__cause__ or error).splitlines()[0]}", 1)
-    if status == 0 and ranks.first:
-        ranks.dismiss()  # of `--help`, say; those that have trained along have gone
-    if status == 130 and ranks.first:
+    if status == 130:
         _say("Interrupted; the same command goes on from here.")
     return status
 
 
 def _say(line: str) -> None:
+    from app.console import console
+
     with suppress(OSError):  # the terminal may be closed
-        print(line, file=sys.stderr, flush=True)
+        if not console.quiet:
+            print(line, file=sys.stderr, flush=True)
 
 
 def _is_database_error(error: Exception) -> bool:
@@ -395,8 +407,5 @@ def _fail(message: str, status: int) -> int:
     line = " ".join(message.split())
     if len(line) > MAX_MESSAGE_CHARACTERS:
         line = f"{line[: MAX_MESSAGE_CHARACTERS - 200]} … {line[-200:]}"
-    if status == 2 and not (ranks := this_rank()).first:
-        ranks.report_failure(line)  # rank 0 says it
-    else:
-        _say(f"error: {line}")
+    _say(f"error: {line}")
     return status

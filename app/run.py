@@ -24,7 +24,6 @@ from app.halving import as_halved, halve
 from app.interrupt import stop_between_steps
 from app.latency import machine
 from app.paths import StudyPaths
-from app.ranks import this_rank
 from app.report.front import front_table
 from app.report.material import Material
 from app.report.writing import write_reports
@@ -50,6 +49,7 @@ from app.search.study import (
 from app.search.tables import UnknownTablesError, read_tables
 from app.settings import StudySettings
 from app.storage_url import shown_storage
+from app.supernet import distributed
 from app.workbench import (
     EvaluationContext,
     ScoringMemoryError,
@@ -70,15 +70,15 @@ SEEDS_APART = 7_919
 def run(settings: StudySettings, fresh: bool = False) -> int:
     """Run a study, or resume it; every stage that is finished is left as it is.
 
-    Of several ranks that torchrun started, those that are not the first only help to train.
-    Returns the exit status.
+    Of the processes that torchrun starts, all but rank 0 only take part in the training. Returns
+    the exit status.
     """
     check_sampler(settings.search.sampler)
     check_space(settings.space)
-    ranks = this_rank()
-    device = pick_device(settings.device, ranks)
-    if not ranks.first:
-        return take_part(settings, ranks, device)
+    device = pick_device(settings.device, distributed.local_rank())
+    if distributed.rank() > 0:
+        take_part(settings, device)
+        return 0
     paths = StudyPaths(settings.folder)
     paths.check_writable()
     if settings.storage:

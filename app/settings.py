@@ -18,6 +18,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from app.errors import InputError, one_of
@@ -75,8 +76,15 @@ class SupernetSettings(_Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     gradient_clip: PositiveFloat = 5.0
     augment: bool = True
-    sync_batchnorm: bool = True
-    """Of several ranks: normalise with the statistics of the whole batch, not of a rank's part."""
+    bn_groups: PositiveInt = 4
+    """Parts of a batch that BatchNorm normalises separately; torchrun's processes share them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_versions_had_one_group(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("sync_batchnorm") is True:
+            return {"bn_groups": 1} | {k: v for k, v in values.items() if k != "sync_batchnorm"}
+        return values
 
 
 class ScoreSettings(_Settings):

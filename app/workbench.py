@@ -5,7 +5,6 @@ The main job and the rank benchmark both start here: data → supernet → refer
 
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,16 +21,15 @@ from app.errors import InputError, is_out_of_memory, one_of
 from app.interrupt import stop_between_steps
 from app.latency import LatencyMeter
 from app.paths import StudyPaths
-from app.ranks import Ranks, this_rank
 from app.scores.composite import Composite
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.search.study import check_definition
 from app.settings import StudySettings
+from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
-from app.supernet.exchange import connected
-from app.supernet.training import SupernetTraining, check_parts, train_supernet
+from app.supernet.training import SupernetTraining, check_groups, train_supernet
 from spaces import BatchNormMode, Space
 
 Content = TypeVar("Content")
@@ -69,18 +67,19 @@ def open_data(
     settings: StudySettings, paths: StudyPaths, device: torch.device
 ) -> tuple[ImageData, Space]:
     """The study's images, and its space sized for them. Raises InputError for a bad option."""
-    data = load(
-        settings.dataset,
-        image_size=settings.image_size,
-        data_dir=settings.data_dir,
-        device=device,
-        cache_dir=paths.folder,
-        seed=settings.seed,
-    )
+    check_groups(settings.supernet)
+    with distributed.local_main_process_first():  # it downloads, the others find the files
+        data = load(
+            settings.dataset,
+            image_size=settings.image_size,
+            data_dir=settings.data_dir,
+            device=device,
+            cache_dir=paths.folder,
+            seed=settings.seed,
+        )
     # all of this is refused now, not when something has been written
     create_space(settings, data, settings.supernet_space_options)
     check_batch_size(len(data.train), settings.supernet.batch_size)
-    check_parts(settings.supernet, this_rank())
     ProbeBatch.draw(data, settings.score.images, settings.seed, device)
     space = create_space(settings, data, settings.space_options)
     sample_architectures(space, 1, settings.seed, settings.search.max_flops)
@@ -146,14 +145,10 @@ def _basis(settings: StudySettings, data: ImageData) -> dict[str, Any]:
 
 
 def supernet_definition(settings: StudySettings, data: ImageData) -> dict[str, Any]:
-    """What decides how a supernet comes out.
-
-    The number of ranks does not, as long as they share the statistics of the batch. Without, it
-    does, and is no part of this: a training must go on with as many as there are.
-    """
+    """What decides how a supernet comes out; the number of processes does not."""
     supernet = dict(settings.supernet)
-    if supernet["sync_batchnorm"]:
-        del supernet["sync_batchnorm"]  # as were the supernets made before there was a choice
+    if supernet["bn_groups"] == 1:
+        del supernet["bn_groups"]  # definitions of earlier versions, which had one group, lack it
     return {
         **_basis(settings, data),
         "batchnorm": settings.batchnorm,
@@ -218,65 +213,44 @@ def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
 def _trained_supernet(
     settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData
 ) -> SupernetTraining:
-    definition, ranks = supernet_definition(settings, data), this_rank()
-    training = _new_training(settings, device, data, ranks)
+    definition = supernet_definition(settings, data)
+    training = _new_training(settings, device, data)
     if (state := _read(paths.supernet, load_checkpoint)) is not None:
         check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
         training.load_state_dict(state)
-    if training.finished:
-        ranks.dismiss()
-    else:
-        ranks.call(definition)
-    _train(training, ranks, paths.supernet, definition)
+    _train(training, paths.supernet, definition)
     return training
 
 
-def take_part(settings: StudySettings, ranks: Ranks, device: torch.device) -> int:
-    """What a rank other than the first does: train the supernet along, and leave the rest alone.
-
-    Returns the exit status. Raises InputError for what is amiss on this machine.
-    """
-    console.quiet = True
-    called_for = ranks.wait_for_call()
-    ranks.wait_for_turn()
-    # pictures that exceed the memory are mapped from there, and not from the study's folder
+def take_part(settings: StudySettings, device: torch.device) -> None:
+    """Train the supernet along with rank 0, which does everything else."""
+    # pixels that exceed the memory are mapped from there: the study's folder belongs to rank 0
     data, _ = open_data(settings, StudyPaths(Path(tempfile.gettempdir())), device)
-    ranks.report_loaded()
-    definition = supernet_definition(settings, data)
-    for key in sorted(definition.keys() | called_for.keys()):
-        if definition.get(key) != called_for.get(key):
-            raise InputError(
-                f"it has {key} = {definition.get(key)!r}, and rank 0 {called_for.get(key)!r}: "
-                "start all with the same command, and the same data on each machine"
-            )
-    training = _new_training(settings, device, data, ranks)
-    ranks.report_ready()
-    try:
-        _train(training, ranks, StudyPaths(settings.folder).supernet, definition)
-    except (ConnectionError, FloatingPointError):
-        return 1  # rank 0 says it, or torchrun, if it is rank 0 that has ended
-    return 0
+    training = _new_training(settings, device, data)
+    _train(training, StudyPaths(settings.folder).supernet, supernet_definition(settings, data))
 
 
 def _new_training(
-    settings: StudySettings, device: torch.device, data: ImageData, ranks: Ranks
+    settings: StudySettings, device: torch.device, data: ImageData
 ) -> SupernetTraining:
     space = create_space(settings, data, settings.supernet_space_options)
     bn_mode = BatchNormMode(settings.batchnorm)
-    return SupernetTraining(space, bn_mode, data, settings.supernet, settings.seed, device, ranks)
+    return SupernetTraining(space, bn_mode, data, settings.supernet, settings.seed, device)
 
 
-def _train(
-    training: SupernetTraining, ranks: Ranks, path: Path, definition: dict[str, Any]
-) -> None:
-    with ExitStack() as stack:
-        check = stack.enter_context(stop_between_steps())
-        if not ranks.alone and not training.finished:
-            training.exchange = stack.enter_context(connected(ranks, training.device))
-            training.load_state_dict(training.exchange.share_state(training.state_dict()))
-            console.print(f"{ranks.size} ranks train, each on its part of every batch.")
+def _train(training: SupernetTraining, path: Path, definition: dict[str, Any]) -> None:
+    """Train to the end, together with the other processes if there are any."""
+    expected = distributed.all_gather(definition)[0]
+    hint = "run the same command with the same data on every machine"
+    check_definition(expected, definition, "the supernet of rank 0", hint)
+    distributed.all_gather(None)  # rank 0 hears of a difference here
+    with stop_between_steps() as check:
+        if (count := distributed.world_size()) > 1:
+            training.join()
+            if not training.finished:
+                console.print(f"Training in {count} processes, each on its part of every batch.")
         train_supernet(training, path, definition, check)
-    training.exchange = None
+    distributed.leave()
 
 
 def _scored_reference(

@@ -7,16 +7,13 @@ import torch
 
 import spaces
 from app.data import load
-from app.ranks import Ranks
 from app.settings import StudySettings
 from app.supernet.training import SupernetTraining
 from spaces import BatchNormMode
 
 
-def supernet_training(
-    settings: StudySettings, device: torch.device, ranks: Ranks | None = None
-) -> SupernetTraining:
-    """The unbiased supernet of a study, seed 0, to be trained by `ranks`: one, unless given."""
+def supernet_training(settings: StudySettings, device: torch.device) -> SupernetTraining:
+    """The unbiased supernet of a study, seed 0."""
     data = load(
         settings.dataset,
         image_size=settings.image_size,
@@ -28,6 +25,4 @@ def supernet_training(
     options = settings.supernet_space_options
     space = spaces.create(settings.space, len(data.classes), data.image_size, options)
     supernet = settings.supernet
-    return SupernetTraining(
-        space, BatchNormMode.UNBIASED, data, supernet, 0, device, ranks or Ranks()
-    )
+    return SupernetTraining(space, BatchNormMode.UNBIASED, data, supernet, 0, device)

@@ -1,13 +1,12 @@
 """Training of the BatchNorm-only supernet by single-path uniform sampling (arXiv 1904.00420).
 
-At each step one random architecture of the space is trained on one batch. Only BatchNorm and
-the classifier learn (arXiv 2108.07375), so a step needs no gradient of any convolution weight.
+Each step trains one random architecture of the space on one batch. Only BatchNorm and the
+classifier learn (arXiv 2108.07375), so a step needs no gradient of any convolution weight.
 """
 
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,32 +20,52 @@ from app.data import BatchStream, ImageData
 from app.device import mixed_precision
 from app.errors import InputError
 from app.interrupt import check_or_save
-from app.ranks import Ranks
 from app.settings import SupernetSettings
+from app.supernet import distributed
 from app.supernet.checkpoint import save_checkpoint
-from app.supernet.exchange import Exchange
-from app.supernet.synchronised import SynchronisedBatchNorm
 from spaces import BatchNormMode, Space, Supernet
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 STEPS_BETWEEN_LOSSES = 10  # reading a loss waits for the device
 
 
-def check_parts(settings: SupernetSettings, ranks: Ranks) -> None:
-    """Raises InputError if a rank's part of a batch is too small to be normalised."""
-    fewest = 1 if settings.sync_batchnorm else 2
-    if settings.batch_size < fewest * ranks.size:
+def check_groups(settings: SupernetSettings) -> None:
+    """Raises InputError unless the groups divide the batch, and the processes the groups."""
+    groups, batch_size = settings.bn_groups, settings.batch_size
+    if batch_size % groups or batch_size < 2 * groups:
         raise InputError(
-            f"{ranks.size} ranks with {fewest} images or more each need larger batches than "
-            f"{settings.batch_size} images: raise supernet.batch_size, or start fewer ranks"
+            f"supernet.batch_size = {batch_size} cannot be split into {groups} equal groups of "
+            "2 or more images: give --set supernet.bn_groups=1, or another batch size"
         )
+    if groups % (count := distributed.world_size()):
+        raise InputError(
+            f"{count} processes cannot share supernet.bn_groups = {groups}: give torchrun "
+            f"a --nproc_per_node that divides it, or --set supernet.bn_groups={count}"
+        )
+
+
+class GhostBatchNorm(nn.Module):
+    """A supernet that normalises each of `groups` equal parts of a batch by itself.
+
+    Ghost batch normalisation (arXiv 1705.08741). Processes that share a batch group by group then
+    train the supernet that one process trains, without exchanging statistics.
+    """
+
+    def __init__(self, supernet: Supernet, groups: int) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self.groups = groups
+
+    def forward(self, images: Tensor, arch: str) -> Tensor:
+        """Class scores (N×classes) of N×3×H×W images."""
+        return torch.cat([self.supernet(part, arch) for part in images.chunk(self.groups)])
 
 
 class SupernetTraining:
     """A supernet, its optimiser, and the streams of batches and paths; all of it resumable.
 
-    One of several `ranks` computes its part of each batch. They take the same steps, as their
-    streams are the same; what a resumption needs does not depend on how many they are.
+    Several processes draw the same batches and paths, and each computes its part of every batch.
+    A state dict does not depend on how many they are.
     """
 
     def __init__(
@@ -57,7 +76,6 @@ class SupernetTraining:
         settings: SupernetSettings,
         seed: int,
         device: torch.device,
-        ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
     ) -> None:
         self.space = space
         self.settings = settings
@@ -78,10 +96,9 @@ class SupernetTraining:
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             self.optimizer, max(1, settings.steps)
         )
-        part = ranks.part(settings.batch_size)
-        self.share = (part.stop - part.start) / settings.batch_size
-        self.exchange: Exchange | None = None
-        """How to reach the other ranks, while there are any."""
+        rank, count = distributed.rank(), distributed.world_size()
+        self.model: nn.Module = GhostBatchNorm(self.supernet, settings.bn_groups // count)
+        part = slice(rank * settings.batch_size // count, (rank + 1) * settings.batch_size // count)
         self.batches = BatchStream(
             data, settings.batch_size, seed, settings.augment, device, part=part
         )
@@ -96,36 +113,32 @@ class SupernetTraining:
         return self.step_count >= self.settings.steps
 
     def step(self) -> Tensor:
-        """One batch along one random path; returns its loss, a scalar still on the device."""
+        """Train a random path on one batch; returns this process's loss, a scalar on the device."""
         return self.step_along(self.space.sample(self.arch_rng))
 
     def step_along(self, arch: str) -> Tensor:
-        """The same along the path of `arch`."""
+        """Train the path of `arch` on one batch."""
         images, labels = self.batches.next_batch()
-        alone = self.exchange is None
-        synchronised = self.settings.sync_batchnorm and not alone
-        statistics = SynchronisedBatchNorm(self.share) if synchronised else nullcontext()
-        with mixed_precision(self.device), statistics:
+        with mixed_precision(self.device):
             loss = F.cross_entropy(
-                self.supernet(images, arch), labels, label_smoothing=self.settings.label_smoothing
+                self.model(images, arch), labels, label_smoothing=self.settings.label_smoothing
             )
-        # parameters off the path keep no gradient, and SGD then leaves them and their momentum be
+        # parameters off the path get no gradient, so SGD leaves them and their momentum alone
         self.optimizer.zero_grad(set_to_none=True)
-        if self.exchange is None:
-            loss.backward()  # type: ignore[no-untyped-call]
-        else:
-            # the part's mean, weighted: over the ranks these add up to the mean of the batch
-            loss = loss * self.share
-            loss.backward()
-            loss = self.exchange.add_up(self.trainable, loss)
+        distributed.backward(loss)
         nn.utils.clip_grad_norm_(self.trainable, self.settings.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
         self.step_count += 1
         return loss.detach()
 
+    def join(self) -> None:
+        """Train with the other processes from here on, all from the state of rank 0."""
+        self.load_state_dict(distributed.broadcast(self.state_dict()))
+        self.model = distributed.data_parallel(self.model, self.device)
+
     def state_dict(self) -> dict[str, Any]:
-        """All that a later process needs to go on as if nothing had happened."""
+        """Everything that resuming needs to continue as if nothing had happened."""
         return {
             "step": self.step_count,
             "seconds": self.seconds,
@@ -138,7 +151,7 @@ class SupernetTraining:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Resume from a `state_dict`."""
         self.step_count, self.seconds = state["step"], state["seconds"]
         self.losses = state["losses"]
         self.supernet.load_state_dict(state["supernet"])
@@ -167,27 +180,19 @@ def _parameter_groups(supernet: Supernet, learning_rate: float) -> list[dict[str
 def train_supernet(
     training: SupernetTraining, path: Path, definition: dict[str, Any], check: Callable[[], None]
 ) -> None:
-    """Train to the end, saving to `path` now and then.
+    """Train to the end, saving a checkpoint to `path` every 30 seconds and at the end.
 
     `definition` is stored in the checkpoint. `check` is called between steps and may raise
-    KeyboardInterrupt, before which the last step is saved. Of several ranks the first one alone
-    saves, and a request of any of them stops all. Raises FloatingPointError when the loss is no
-    longer finite, and ConnectionError when another rank has ended.
+    KeyboardInterrupt; the last step is saved first. Of several processes rank 0 saves, and all
+    stop when one of them is interrupted. Raises FloatingPointError when the loss is no longer
+    finite, and ConnectionError when another process has ended.
     """
     if training.finished and path.exists():
         return
     total = training.settings.steps
-    exchange = training.exchange
-    steps_between_looks = 1 if training.device.type == "cpu" else STEPS_BETWEEN_LOSSES
-
-    def check_all() -> None:
-        if exchange is None:
-            check()
-        else:
-            exchange.check_together(check, training.step_count % steps_between_looks == 0)
 
     def save() -> None:
-        if exchange is not None and not exchange.ranks.first:
+        if distributed.rank() > 0:
             return
         if not torch.stack([p.isfinite().all() for p in training.trainable]).all():
             raise _diverged(training, "weights are no longer finite", path)
@@ -197,10 +202,10 @@ def train_supernet(
     with progress_bar("Supernet", total, training.step_count) as advance:
         note = ""
         while not training.finished:
-            check_or_save(check_all, save)
+            check_or_save(lambda: distributed.check_all(check), save)
             loss = training.step()
             if training.step_count % STEPS_BETWEEN_LOSSES == 0 or training.finished:
-                value = loss.item()
+                value = distributed.mean(loss.item())
                 if not math.isfinite(value):
                     raise _diverged(training, f"loss is {value}", path)
                 training.losses.append((training.step_count, value))

@@ -1,7 +1,4 @@
-"""Two real processes, connected by Gloo, in a test.
-
-They are forked, so that they start in no time; what torchrun would set is set here.
-"""
+"""Two processes as torchrun starts them, forked from the test so that they start in no time."""
 
 import io
 import multiprocessing
@@ -15,21 +12,20 @@ import torch
 from torch.distributed import TCPStore
 
 SECONDS = 60
-RANKS = 2
 
 
-def on_two_ranks(
+def in_two_processes(
     function: Callable[[int], Any], failed: Callable[[Any], bool] = lambda result: False
 ) -> list[Any]:
-    """What `function(rank)` returns at each rank, None for one that was killed.
+    """What `function(rank)` returns in each process, None for one that was killed.
 
-    If that of rank 0 has `failed`, the other one is terminated, as torchrun does. Raises
-    AssertionError with what one raises.
+    If the result of rank 0 has `failed`, the other process is terminated, as torchrun does. Raises
+    AssertionError with the traceback of what one of them raises.
     """
-    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as torchrun's
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # torchrun has one
     context = multiprocessing.get_context("fork")
     started = []
-    for rank in range(RANKS):
+    for rank in range(2):
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_start, args=(function, rank, store.port, theirs))
         process.start()
@@ -38,7 +34,7 @@ def on_two_ranks(
     results = []
     try:
         for _, connection in started:
-            assert connection.poll(SECONDS), "a rank hangs"
+            assert connection.poll(SECONDS), "a process hangs"
             try:
                 done, value = torch.load(io.BytesIO(connection.recv_bytes()))
             except EOFError:  # it was killed
@@ -49,7 +45,7 @@ def on_two_ranks(
                 started[-1][0].terminate()
     finally:
         for process, _ in started:
-            process.join(0 if len(results) < RANKS else SECONDS)
+            process.join(SECONDS if len(results) == 2 else 0)
             process.kill()
             process.join()
     return results
@@ -60,15 +56,17 @@ def _start(function: Callable[[int], Any], rank: int, port: int, connection: Con
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(RANKS),
-        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": "2",
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "test",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
     }
     try:
         result = True, function(rank)
     except BaseException:
         result = False, traceback.format_exc()
-    content = io.BytesIO()  # pickled by `send`, a tensor would vanish with the process
+    content = io.BytesIO()  # a tensor pickled by `send` would vanish with the process
     torch.save(result, content)
     connection.send_bytes(content.getvalue())
