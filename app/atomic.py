@@ -1,6 +1,5 @@
 """Files that are either whole or absent: written under a temporary name, flushed, then renamed."""
 
-import hashlib
 import json
 import os
 import tempfile
@@ -52,32 +51,6 @@ def write_json(path: Path, value: Any) -> None:
 
 class DamagedError(Exception):
     """A file of ours that is not what was written: cut off, or with changed bytes."""
-
-
-def write_checked(path: Path, values: dict[str, Any]) -> None:
-    """Write JSON atomically with a checksum, which `read_checked` compares."""
-    write_json(path, values | {"checksum": _checksum(values)})
-
-
-def read_checked(path: Path) -> dict[str, Any]:
-    """Read what `write_checked` wrote. Raises DamagedError for anything else.
-
-    A file of a version that wrote no checksum is read without.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
-        raise DamagedError("it is no JSON object")
-    if values.pop("checksum", None) not in (None, _checksum(values)):
-        raise DamagedError("its checksum does not match")
-    return values
-
-
-def _checksum(values: dict[str, Any]) -> str:
-    """SHA-256 of the values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def set_aside(path: Path, reason: object) -> None:

@@ -1,36 +1,15 @@
-"""Commands and options of `python main.py`."""
+"""Commands of `python main.py`."""
 
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from app.cli_options import (
-    Archs,
-    Assignments,
-    BatchNorm,
-    DataDir,
-    Dataset,
-    Device,
-    ImageSize,
-    KnownStudy,
-    Picks,
-    Runs,
-    Seed,
-    Storage,
-    Study,
-    StudyName,
-    TrainSteps,
-    Trials,
-)
+from app import options as o
 from app.errors import InputError, is_out_of_memory
-
-if TYPE_CHECKING:
-    from app.retrain.choice import Selection
-    from app.settings import StudySettings
 
 app = typer.Typer(
     add_completion=False,
@@ -42,124 +21,110 @@ UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
 """A variable that torchrun sets."""
 
 MAX_MESSAGE_CHARACTERS = 800
-"""Characters of an error message: somebody may give a whole file for a name."""
+"""Of an error message: somebody may give a whole file for a name."""
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(
+    invoke_without_command=True,
+    epilog="Example: python main.py --study mobilenet --dataset photos/ --max-flops 80M",
+)
 def run(
     context: typer.Context,
-    study: Study = "mobilenet",
-    runs: Runs = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    image_size: ImageSize = None,
-    space: Annotated[str | None, typer.Option(help="Search space.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Total of trials to reach.")] = None,
-    train_steps: TrainSteps = None,
-    batchnorm: BatchNorm = None,
-    sampler: Annotated[str | None, typer.Option(help="nsga2, nsga3, tpe, gp or random.")] = None,
-    max_flops: Annotated[str | None, typer.Option(help="Constraint, such as 80M.")] = None,
-    objective: Annotated[
-        list[str] | None, typer.Option(help="flops, latency, or both: what is minimised.")
-    ] = None,
-    seed: Seed = None,
-    device: Device = None,
-    storage: Storage = None,
-    study_name: StudyName = None,
+    study: o.Study = "mobilenet",
+    runs: o.Runs = None,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    image_size: o.ImageSize = None,
+    space: o.Space = None,
+    trials: o.Trials = None,
+    train_steps: o.TrainSteps = None,
+    batchnorm: o.BatchNorm = None,
+    sampler: o.Sampler = None,
+    max_flops: o.MaxFlops = None,
+    objective: o.Costs = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    storage: o.Storage = None,
+    study_name: o.StudyName = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the study first.")] = False,
-    set_: Assignments = None,
-) -> int | None:
+    set_: o.Assignments = None,
+) -> None:
     """Run or resume a study: supernet → search → report."""
     if context.invoked_subcommand:
-        if UNDER_TORCHRUN in os.environ:
-            raise InputError(
-                f"torchrun only trains the supernet of a study: "
-                f"run python main.py {context.invoked_subcommand} … without it"
-            )
-        for name in context.params:
-            source = context.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                option = "--set" if name == "set_" else f"--{name.replace('_', '-')}"
-                raise InputError(
-                    f"write {option} after the command: main.py {context.invoked_subcommand} …"
-                )
-        return None
+        _check_before_command(context)
+        return
     from app.run import run as run_study
+    from app.study_file import load_settings
 
-    options = {
-        "runs": runs,
-        "dataset": dataset,
-        "data_dir": data_dir,
-        "image_size": image_size,
-        "space": space,
-        "search.trials": trials,
-        "supernet.steps": train_steps,
-        "batchnorm": batchnorm,
-        "search.sampler": sampler,
-        "search.max_flops": max_flops,
-        "search.objectives": objective,
-        "seed": seed,
-        "device": device,
-        "storage": storage,
-        "name": study_name,
-    }
-    return run_study(_settings(study, options, set_), fresh)
+    run_study(load_settings(study, o.overrides(context), fresh), fresh)
 
 
-@app.command()
+def _check_before_command(context: typer.Context) -> None:
+    """Raises InputError for options that stand before a command, or a command under torchrun."""
+    command = context.invoked_subcommand
+    if UNDER_TORCHRUN in os.environ:
+        raise InputError(
+            f"torchrun only trains the supernet of a study: "
+            f"run python main.py {command} … without it"
+        )
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--set" if name == "set_" else f"--{name.replace('_', '-')}"
+            raise InputError(f"write {option} after the command: main.py {command} …")
+
+
+@app.command(
+    epilog="Example: python main.py rank --study nasbench201 --table accuracies.csv "
+    "--column cifar10_test --sample 200"
+)
 def rank(
-    study: Study,
+    context: typer.Context,
+    study: o.Study,
     table: Annotated[Path, typer.Option(help="CSV file with a column 'arch'.")],
     column: Annotated[str, typer.Option(help="Its column of trained accuracies.")],
-    sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows only.")] = None,
+    sample: Annotated[int | None, typer.Option(min=2, help="Take N random rows [all].")] = None,
     scores: Annotated[
-        str | None, typer.Option(help="Names with commas between; default: all.")
+        str | None, typer.Option(help="Names with commas between [all scores].")
     ] = None,
     no_baselines: Annotated[
         bool, typer.Option("--no-baselines", help="Leave out what others proposed.")
     ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the results there too.")] = None,
-    runs: Runs = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    image_size: ImageSize = None,
-    train_steps: TrainSteps = None,
-    batchnorm: BatchNorm = None,
-    seed: Seed = None,
-    device: Device = None,
-    study_name: StudyName = None,
-    set_: Assignments = None,
+    runs: o.Runs = None,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    image_size: o.ImageSize = None,
+    train_steps: o.TrainSteps = None,
+    batchnorm: o.BatchNorm = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    study_name: o.StudyName = None,
+    set_: o.Assignments = None,
 ) -> None:
-    """Rank correlation of every score with trained accuracies."""
+    """Correlate every score with trained accuracies."""
     from app.rank.job import rank as rank_table
+    from app.study_file import load_settings
 
-    options = {
-        "runs": runs,
-        "dataset": dataset,
-        "data_dir": data_dir,
-        "image_size": image_size,
-        "supernet.steps": train_steps,
-        "batchnorm": batchnorm,
-        "seed": seed,
-        "device": device,
-        "name": study_name,
-    }
-    settings = _settings(study, options, set_)
+    settings = load_settings(study, o.overrides(context))
     rank_table(settings, table, column, sample, scores, not no_baselines, json)
 
 
-@app.command()
+@app.command(
+    epilog="Example: python main.py retrain --study mobilenet --pick knee --baseline resnet18"
+)
 def retrain(
-    study: KnownStudy,
-    trial: Trials = None,
-    arch: Archs = None,
-    pick: Picks = None,
+    context: typer.Context,
+    study: o.Study,
+    trial: o.TrialNumbers = None,
+    arch: o.Archs = None,
+    pick: o.Picks = None,
     baseline: Annotated[
         list[str] | None,
         typer.Option(help="A network of torchvision, such as resnet18 or mobilenet_v2:0.5."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the images [50].")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step [128].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step [128].")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate [0.1].")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="[0.0005]")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="[0.1]")] = None,
@@ -167,115 +132,99 @@ def retrain(
         float | None, typer.Option(help="Decay of the averaged weights [0.998].")
     ] = None,
     trivial_augment: Annotated[
-        bool, typer.Option("--trivial-augment", help="Besides random crops and mirroring.")
-    ] = False,
+        bool | None, typer.Option("--trivial-augment", help="Besides random crops and flips.")
+    ] = None,
+    balanced: Annotated[
+        bool | None, typer.Option("--balanced", help="Draw every class equally often.")
+    ] = None,
     validation: Annotated[float | None, typer.Option(help="Share held out [0.1].")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without progress [never].")
     ] = None,
-    runs: Runs = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    image_size: ImageSize = None,
-    seed: Seed = None,
-    device: Device = None,
-    storage: Storage = None,
-    study_name: StudyName = None,
-    set_: Assignments = None,
+    runs: o.Runs = None,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    image_size: o.ImageSize = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    storage: o.Storage = None,
+    study_name: o.StudyName = None,
+    set_: o.Assignments = None,
 ) -> None:
     """Train found networks from scratch, and compare them."""
+    from app.retrain.choice import Selection
     from app.retrain.job import retrain as retrain_networks
     from app.retrain.recipe import make_recipe
+    from app.study_file import load_last
 
-    recipe = make_recipe(
-        {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": lr,
-            "weight_decay": weight_decay,
-            "label_smoothing": label_smoothing,
-            "ema": ema,
-            "trivial_augment": trivial_augment,
-            "validation": validation,
-            "patience": patience,
-        }
-    )
-    options = {
-        "runs": runs,
-        "dataset": dataset,
-        "data_dir": data_dir,
-        "image_size": image_size,
-        "seed": seed,
-        "device": device,
-        "storage": storage,
-        "name": study_name,
-    }
-    selection = _selection(trial, arch, pick)
-    retrain_networks(_known(study, options, set_), selection, baseline or [], recipe)
+    recipe = make_recipe(context.params)
+    given = o.overrides(context)
+    given.pop("seed", None)  # the training's, not the study's
+    selection = Selection(trial or [], arch or [], pick or [])
+    retrain_networks(load_last(study, given), selection, baseline or [], recipe, seed)
 
 
-@app.command()
+@app.command(epilog="Example: python main.py export --study mobilenet --pick knee --out model.onnx")
 def export(
-    study: KnownStudy,
+    context: typer.Context,
+    study: o.Study,
     out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
-    trial: Trials = None,
-    arch: Archs = None,
-    pick: Picks = None,
-    runs: Runs = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    storage: Storage = None,
-    study_name: StudyName = None,
-    set_: Assignments = None,
+    opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the lowest.")] = 18,
+    trial: o.TrialNumbers = None,
+    arch: o.Archs = None,
+    pick: o.Picks = None,
+    runs: o.Runs = None,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    storage: o.Storage = None,
+    study_name: o.StudyName = None,
+    set_: o.Assignments = None,
 ) -> None:
-    """Write a found network as ONNX or for torch.export, with its weights and a description."""
-    from app.export.job import export as export_network
+    """Write a retrained network as ONNX or for torch.export, with weights and a description."""
+    from app.export import export as export_network
+    from app.retrain.choice import Selection
+    from app.study_file import load_last
 
-    options = {
-        "runs": runs,
-        "dataset": dataset,
-        "data_dir": data_dir,
-        "storage": storage,
-        "name": study_name,
-    }
-    export_network(_known(study, options, set_), _selection(trial, arch, pick), out)
+    settings = load_last(study, o.overrides(context))
+    export_network(settings, Selection(trial or [], arch or [], pick or []), out, opset)
 
 
-@app.command()
+@app.command(
+    epilog="Example: python main.py worker --study mine --storage postgresql://user@server/bnnas"
+)
 def worker(
+    context: typer.Context,
     study: Annotated[str, typer.Option(help="The study's name in the database.")],
-    storage: Storage = None,
+    storage: o.Storage = None,
     supernet: Annotated[
-        str | None, typer.Option(help="Folder or http(s) URL of the study's files.")
+        Path | None, typer.Option(help="Folder to copy the study's files from [--runs].")
     ] = None,
-    runs: Runs = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    device: Device = None,
+    runs: o.Runs = None,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    device: o.Device = None,
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait until the study is prepared.")
     ] = 0,
 ) -> None:
-    """Search a study that the main command has prepared, on this machine too."""
-    from app.cluster.job import work
+    """Help to search a study that the main command has prepared."""
+    from app.worker import work
 
-    own = {"dataset": dataset, "data_dir": data_dir, "device": device, "storage": storage}
-    given = {field: value for field, value in own.items() if value is not None}
-    work(study, {"runs": runs or Path("runs"), **given}, supernet, wait)
+    work(study, {"runs": Path("runs"), **o.overrides(context)}, supernet, wait)
 
 
-@app.command()
-def studies(runs: Runs = None, storage: Storage = None) -> None:
-    """The presets, and how far each has come."""
+@app.command(epilog="Example: python main.py studies")
+def studies(runs: o.Runs = None, storage: o.Storage = None) -> None:
+    """List the presets and studies, and how far each has come."""
     from app.listing import print_studies
 
     print_studies(runs or Path("runs"), storage)
 
 
-@app.command()
+@app.command(epilog="Example: python main.py dashboard --port 8081")
 def dashboard(
-    runs: Runs = None,
-    storage: Storage = None,
+    runs: o.Runs = None,
+    storage: o.Storage = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
     host: Annotated[
         str, typer.Option(help="0.0.0.0 lets other machines in, without a login.")
@@ -285,54 +234,9 @@ def dashboard(
     ] = False,
 ) -> None:
     """Serve optuna-dashboard on the database."""
-    from app.dashboard.serve import serve
+    from app.dashboard import serve
 
     serve(runs or Path("runs"), storage, port, every_trial, host)
-
-
-def _settings(
-    study: str, options: dict[str, Any], assignments: list[str] | None
-) -> "StudySettings":
-    """The study with the given options over it, and `--set` over these."""
-    from app.settings import load_settings
-
-    overrides = {field: value for field, value in options.items() if value is not None}
-    return load_settings(study, overrides | _assignments(assignments or []))
-
-
-def _known(study: str, options: dict[str, Any], assignments: list[str] | None) -> "StudySettings":
-    """As `_settings`, of what the study was last run with where it has been run."""
-    from app.settings import load_study
-
-    overrides = {field: value for field, value in options.items() if value is not None}
-    return load_study(study, overrides | _assignments(assignments or []))
-
-
-def _selection(
-    trials: list[int] | None, archs: list[str] | None, picks: list[str] | None
-) -> "Selection":
-    from app.retrain.choice import Selection
-
-    return Selection(trials or [], archs or [], picks or [])
-
-
-def _assignments(texts: list[str]) -> dict[str, Any]:
-    """`FIELD=VALUE` texts, the values read as TOML where they are, as strings otherwise."""
-    import tomllib
-
-    values: dict[str, Any] = {}
-    for text in texts:
-        field, equals, value = text.partition("=")
-        if not equals or not all(field.split(".")):
-            raise InputError(
-                f"--set '{text[:100]}': write FIELD=VALUE, such as supernet.batch_size=32"
-            )
-        try:
-            read = tomllib.loads(f"value = {value}")
-            values[field] = read["value"] if len(read) == 1 else value
-        except (ValueError, RecursionError):  # also of a number that is too long to be read
-            values[field] = value
-    return values
 
 
 def run_command(
@@ -350,7 +254,7 @@ def run_command(
 
 
 def _process_group() -> AbstractContextManager[None]:
-    """The processes of torchrun, if it started this one; a usual `--help` is spared PyTorch."""
+    """Connect the processes of torchrun, if it started this one; `--help` is spared PyTorch."""
     if UNDER_TORCHRUN not in os.environ:
         return nullcontext()
     from app.supernet.distributed import process_group
@@ -364,27 +268,42 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         with stop_at_once():
-            status = run_command(app, arguments, "main.py")
+            return run_command(app, arguments, "main.py")
     except KeyboardInterrupt:
-        status = 130
+        _say("Interrupted; run the same command again to resume.")
+        return 130
     except (FloatingPointError, OSError) as error:  # a diverged supernet, a full disk
         return _fail(str(error), 1)
-    except SystemExit:  # Rich, of output that goes to a closed pipe
-        return _fail("nobody reads the output any more; the same command goes on from here", 1)
+    except SystemExit:  # Rich, when its output pipe is closed
+        return _fail("output pipe closed; rerun to resume", 1)
     except Exception as error:
         if is_out_of_memory(error):
             return _fail(
-                "the memory is full. The same command goes on from here when others need less; "
-                "else give --set supernet.batch_size=N or --set score.images=N, "
-                "and --study-name NAME for a study beside this one",
+                "out of memory. Rerun to resume when there is more, or give "
+                "--set supernet.batch_size=N or --set score.images=N "
+                "with --study-name NAME for a study beside this one",
                 1,
             )
-        if not _is_database_error(error):
+        if not _is_expected(error):
             raise
-        return _fail(f"the database failed: {str(error.__cause__ or error).splitlines()[0]}", 1)
-    if status == 130:
-        _say("Interrupted; the same command goes on from here.")
-    return status
+        return _fail(_first_line(error), 1)
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether a failure explains itself; imported late, so that `--help` stays quick."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from app.search import SearchFailedError
+
+    return isinstance(error, SearchFailedError | StorageInternalError | SQLAlchemyError)
+
+
+def _first_line(error: Exception) -> str:
+    from app.search import SearchFailedError
+
+    line = str(error.__cause__ or error).splitlines()[0]
+    return line if isinstance(error, SearchFailedError) else f"the database failed: {line}"
 
 
 def _say(line: str) -> None:
@@ -393,14 +312,6 @@ def _say(line: str) -> None:
     with suppress(OSError):  # the terminal may be closed
         if not console.quiet:
             print(line, file=sys.stderr, flush=True)
-
-
-def _is_database_error(error: Exception) -> bool:
-    """Of Optuna's storage or of SQLAlchemy; imported late, so that `--help` stays quick."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return isinstance(error, StorageInternalError | SQLAlchemyError)
 
 
 def _fail(message: str, status: int) -> int:

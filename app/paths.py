@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.atomic import check_output
 from app.errors import InputError
-from app.settings import SAVED
+from app.study_file import SAVED
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,8 @@ class StudyPaths:
         return self.folder / "front.png"
 
     @property
-    def latency(self) -> Path:
-        """How long each operation takes, where latency is an objective."""
-        return self.folder / "latency.json"
-
-    @property
     def report(self) -> Path:
-        """The report."""
-        return self.folder / "report.md"
-
-    @property
-    def page(self) -> Path:
-        """The report as a page."""
+        """The report, an HTML page."""
         return self.folder / "report.html"
 
     @property
@@ -72,13 +62,13 @@ class StudyPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that makes supernet and reference sample, see `app.workers`."""
+        """Held by the process that makes supernet and reference sample, see `app.locks`."""
         return self.folder / "lock"
 
     @property
     def reports(self) -> tuple[Path, ...]:
         """What the end of a run writes."""
-        return self.front, self.picture, self.report, self.page
+        return self.front, self.picture, self.report
 
     def check_writable(self) -> None:
         """Raises InputError unless the folder is there or can be made; makes nothing."""
@@ -89,6 +79,7 @@ class StudyPaths:
 
     def discard(self) -> None:
         """Delete what a run has made; networks that were retrained have cost too much, and stay."""
-        for path in (self.supernet, self.reference, self.latency, *self.reports):
+        earlier = self.folder / "report.md"  # earlier versions wrote it
+        for path in (self.supernet, self.reference, *self.reports, earlier):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.rank, ignore_errors=True)

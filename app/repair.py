@@ -1,4 +1,7 @@
-"""Networks within a limit of multiply–adds: what a cost needs no trial for is not tried."""
+"""Repair of choices: from any choices of a space to a network within the limits.
+
+A cost needs no trial, so a network beyond a limit is not tried but changed until it fits.
+"""
 
 from dataclasses import dataclass
 from random import Random
@@ -6,42 +9,38 @@ from typing import Any
 
 from spaces import InfeasibleError, Space
 
-CHANGES = 20
-"""Changes of each choice that are tried to make a network cheap enough."""
-
-Genes = tuple[Any, ...]
-"""One option of each choice of a space, in their order."""
+MAX_CHANGES_PER_CHOICE = 20
 
 
 @dataclass(frozen=True)
-class Limit:
-    """Turns any choices of `space` into those of a network that `max_flops` allows."""
+class Repair:
+    """Changes random choices until the network is feasible and within `max_flops`."""
 
     space: Space
     max_flops: float | None
 
-    def within(self, genes: Genes, rng: Random) -> tuple[Genes, str | None]:
-        """`genes`, random ones of them changed until the network costs no more than it may.
-
-        With its architecture, or None if there is none, or none cheap enough was found.
-        """
-        arch = self._decode(genes)
-        if arch is None or self.max_flops is None:
-            return genes, arch
-        macs = self.space.cost(arch).macs
-        options = [choice.choices for choice in self.space.choices.values()]
-        for _ in range(CHANGES * len(options)):
-            if macs <= self.max_flops:
-                return genes, arch
-            place = rng.randrange(len(options))
-            changed = (*genes[:place], rng.choice(options[place]), *genes[place + 1 :])
+    def __call__(self, params: dict[str, Any], rng: Random) -> tuple[dict[str, Any], str] | None:
+        """Return choices within the limit and their architecture; None if none was found."""
+        arch = self._decode(params)
+        if arch is None:
+            return None
+        names = list(self.space.choices)
+        for _ in range(MAX_CHANGES_PER_CHOICE * len(names)):
+            if self.allows(arch):
+                return params, arch
+            name = rng.choice(names)
+            changed = params | {name: rng.choice(self.space.choices[name].choices)}
             other = self._decode(changed)
-            if other is not None and (fewer := self.space.cost(other).macs) < macs:
-                genes, arch, macs = changed, other, fewer
-        return genes, None
+            if other is not None and self.space.cost(other).macs < self.space.cost(arch).macs:
+                params, arch = changed, other
+        return (params, arch) if self.allows(arch) else None
 
-    def _decode(self, genes: Genes) -> str | None:
+    def allows(self, arch: str) -> bool:
+        """Whether an architecture is within the limit."""
+        return self.max_flops is None or self.space.cost(arch).macs <= self.max_flops
+
+    def _decode(self, params: dict[str, Any]) -> str | None:
         try:
-            return self.space.decode(dict(zip(self.space.choices, genes, strict=True)))
+            return self.space.decode(params)
         except InfeasibleError:
             return None

@@ -1,9 +1,9 @@
-"""What each part of the score, the unbiased rule and training are worth, on every space.
+"""Measure what each part of the score, the unbiased rule and training are worth on every space.
 
     python benchmarks/ablation.py --tables DIR --dataset FOLDER
 
-Ranks the tables by our scores on three supernets: unbiased and trained, unbiased and untrained,
-biased and trained. An interrupted run goes on when the same command is given again.
+It ranks the tables by our scores on three supernets: unbiased and trained, unbiased and untrained,
+biased and trained. The same command resumes an interrupted run.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from app.cli_options import Device, Seed
 from ground_truth import (
     ALL,
     EVERYWHERE,
@@ -32,9 +33,8 @@ from ground_truth import (
 from results import write_results
 
 from app.cli import run_command
-from app.cli_options import Device, Seed
-from app.rank.choice import OURS
 from app.rank.job import rank
+from app.rank.scores import COMPOSITES
 from app.settings import load_settings
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "untrained": {"supernet.steps": 0},
     "biased": {"batchnorm": "biased"},
 }
-SCORES = (*OURS, "bn_nas")
+SCORES = (*COMPOSITES, "bn_nas")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -55,13 +55,13 @@ def ablation(
     sample: Sample = None,
     odd: OddRows = False,
     spaces: Spaces = ALL,
-    variants: Annotated[str, typer.Option(help="Likewise.")] = ",".join(VARIANTS),
+    variants: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(VARIANTS),
     seed: Seed = None,
     device: Device = None,
     json_file: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there.")] = None,
 ) -> None:
-    """Rank by our scores on every space and supernet, and print a table for each space."""
+    """Rank by our scores on every space and supernet, and print one table per space."""
     given = {"seed": seed, "device": device, "dataset": dataset, "runs": runs}
     given = {name: value for name, value in given.items() if value is not None}
     results: dict[str, dict[str, Any]] = {}
@@ -88,7 +88,7 @@ def ablation(
 
 
 def markdown_table(space: str, results: dict[str, Any]) -> str:
-    """τ / τ within FLOPs / mean regret (of the lowest third of budgets), for each supernet."""
+    """τ / τ within FLOPs / mean regret on each supernet."""
     lines = [
         markdown_row([space, *results]),
         markdown_row(["---", *["--:"] * len(results)]),
@@ -108,7 +108,7 @@ def _cell(found: dict[str, Any]) -> str:
     tau, within = (
         "–" if found[name] is None else f"{found[name]:.3f}" for name in ("tau", "tau_within_flops")
     )
-    return f"{tau} / {within} / {found['regret_mean']:.2f} ({found['regret_low']:.2f})"
+    return f"{tau} / {within} / {found['regret_mean']:.2f}"
 
 
 if __name__ == "__main__":

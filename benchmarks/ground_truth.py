@@ -1,4 +1,4 @@
-"""The spaces with tables of trained accuracies, and what is measured on each."""
+"""The spaces with tables of trained accuracies, and the settings for each. Nothing to run."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+sys.path.insert(0, str(Path(__file__).parents[1]))  # only the script's folder is on the path
 
 from app.atomic import write_text
 from app.errors import one_of
@@ -25,19 +25,19 @@ class Benchmark:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-# Over every preset. The supernets keep the sizes that the presets give them, but for one.
+# Over every preset; supernets keep the size of their preset, except for NAS-Bench-101.
 EVERYWHERE: dict[str, Any] = {
     "score.images": 64,
     "supernet.steps": 1000,
     "supernet.batch_size": 64,
 }
-# The stand-alone networks, which the baselines read and `flops` counts.
+# Sizes of the stand-alone networks, which the baselines read and `flops` counts.
 BENCHMARKS = {
     "nasbench201": Benchmark(
         "cifar10_test",
         {"space_options.cells": 5, "space_options.channels": 16, "supernet.steps": 2000},
     ),
-    # a quarter of the published width, which costs a sixteenth
+    # a quarter of the published width, at a sixteenth of the cost
     "nasbench101": Benchmark(
         "cifar10_test",
         {
@@ -48,30 +48,30 @@ BENCHMARKS = {
         },
     ),
     "nasbenchmacro": Benchmark("cifar10_test"),
-    # the size that DARTS searches with, not that of its final networks
+    # the size that DARTS searches with, not the size of its final networks
     "darts": Benchmark("cifar10_valid", {"space_options.layers": 8, "space_options.channels": 16}),
 }
 
 
 Tables = Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")]
-Dataset = Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")]
+Dataset = Annotated[str, typer.Option(help="CIFAR-10: an image folder or a name.")]
 Studies = Annotated[Path, typer.Option(help="Folder of the studies.")]
-Sample = Annotated[int | None, typer.Option(min=2, help="Take N random rows a table.")]
-OddRows = Annotated[bool, typer.Option("--odd-rows", help="Of every second row only.")]
+Sample = Annotated[int | None, typer.Option(min=2, help="Number of random rows per table.")]
+OddRows = Annotated[bool, typer.Option("--odd-rows", help="Use rows 1, 3, 5, … only.")]
 Spaces = Annotated[str, typer.Option(help="Names with commas between.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write results there.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the results there.")]
 
 
 ALL = ",".join(BENCHMARKS)
 
 
 def table_path(tables: Path, space: str) -> Path:
-    """Where the table of a space is."""
+    """The path of a space's table."""
     return tables / f"{space}-dev.csv"
 
 
 def odd_rows(tables: Path, spaces: Iterable[str], folder: Path) -> Path:
-    """A folder of tables with rows 1, 3, 5, … alone: the score was chosen on rows 0, 2, 4, …"""
+    """Write tables with rows 1, 3, 5, … only; the score was chosen on rows 0, 2, 4, …"""
     for space in spaces:
         with table_path(tables, space).open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
@@ -82,9 +82,9 @@ def odd_rows(tables: Path, spaces: Iterable[str], folder: Path) -> Path:
 
 
 def benchmarks_of(spaces: str, tables: Path) -> dict[str, Benchmark]:
-    """The benchmarks of a comma-separated list of spaces, their tables checked.
+    """Look up the benchmarks of a comma-separated list of spaces.
 
-    Raises InputError: all are checked now, and not after hours of work on the first.
+    Raises InputError for a bad table, now and not after hours of work on another one.
     """
     names = list(dict.fromkeys(name.strip() for name in spaces.split(",")))
     for name in names:

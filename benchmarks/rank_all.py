@@ -1,10 +1,9 @@
-"""The table "scores × spaces": every score ranked on every benchmark with trained accuracies.
+"""Rank every score on every space with a table of trained accuracies.
 
     python benchmarks/rank_all.py --tables DIR --dataset FOLDER
 
-It is `main.py rank` on each space in turn, so an interrupted run goes on when the same command is
-given again. The settings below decide what is measured: after a change of them give another
-`--runs`, as `rank` refuses to mix.
+It runs `main.py rank` on each space in turn; the same command resumes an interrupted run. After a
+change of the settings in `ground_truth.py` give another `--runs`, as `rank` refuses to mix them.
 """
 
 import json
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from app.cli_options import Device, Seed, TrainSteps
 from ground_truth import (
     ALL,
     EVERYWHERE,
@@ -33,9 +33,8 @@ from ground_truth import (
 from results import write_results
 
 from app.cli import run_command
-from app.cli_options import Device, Seed, TrainSteps
-from app.rank.choice import choose_scores
 from app.rank.job import rank
+from app.rank.scores import choose_scores
 from app.settings import load_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -49,7 +48,9 @@ def rank_all(
     sample: Sample = None,
     odd: OddRows = False,
     spaces: Spaces = ALL,
-    scores: Annotated[str | None, typer.Option(help="Likewise; default: all.")] = None,
+    scores: Annotated[
+        str | None, typer.Option(help="Names with commas between; default: all.")
+    ] = None,
     no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Only our scores.")] = False,
     train_steps: TrainSteps = None,
     seed: Seed = None,
@@ -84,7 +85,7 @@ def rank_all(
 
 
 def markdown_text(summary: dict[str, Any], scores: list[str]) -> str:
-    """The table, and below it all that one must know to repeat it."""
+    """The table, followed by the seeds, settings and hardware behind it."""
     spaces = summary["spaces"]
     columns = ("τ", "τ within FLOPs", "mean regret", "s/arch")
     header = ["score", *(f"{space}: {column}" for space in spaces for column in columns)]

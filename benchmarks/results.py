@@ -1,10 +1,10 @@
-"""Where the benchmarks leave what they have measured."""
+"""Writes the results of benchmarks. Nothing to run; importing it makes `app` importable."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # Python puts only this script's folder there
+sys.path.insert(0, str(Path(__file__).parents[1]))  # only the script's folder is on the path
 
 from app.atomic import write_json, write_text
 from app.errors import InputError
@@ -13,7 +13,7 @@ from app.errors import InputError
 def write_results(
     values: Any, json: Path | None, text: str = "", place: Path | None = None
 ) -> None:
-    """Write `values` as JSON and `text`, each if it has a place. Raises InputError."""
+    """Write `values` to `json` and `text` to `place`, unless None. Raises InputError."""
     try:
         if json is not None:
             write_json(json, values)

@@ -1,14 +1,13 @@
-"""What a supernet must be trained for to rank so well: ours against a conventional one.
+"""Compare the training that our supernet and a conventional one need to rank equally well.
 
     python benchmarks/supernet_cost.py --tables DIR --dataset FOLDER
 
-The conventional supernet trains all its parameters by single-path uniform sampling and ranks by
-one-shot accuracy on images it has not seen (arXiv 1904.00420). Ours ranks by the composite, on
-supernets in which only BatchNorm learns, untrained and trained for a while. Both rank the same
-random rows of NAS-Bench-201 on supernets of the same size.
+The conventional supernet trains all parameters by single-path uniform sampling and ranks by
+one-shot accuracy on held-out images (arXiv 1904.00420). Ours trains BatchNorm only, for a few
+steps or none, and ranks by the composite. Both rank the same random rows of NAS-Bench-201 on
+supernets of the same size.
 """
 
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from app.workbench import create_space, open_data
 from ground_truth import BENCHMARKS, EVERYWHERE, table_path
 from results import write_results
 from torch import nn
@@ -27,22 +27,20 @@ from torch.nn import functional as F
 from app.cli import run_command
 from app.console import progress_bar
 from app.data import BatchStream, ImageData
-from app.device import pick_device
+from app.device import device_name, pick_device
 from app.paths import StudyPaths
-from app.rank.statistics import flops_groups, kendall, kendall_within
+from app.rank.statistics import flops_groups, kendall, kendall_within, ranks
 from app.rank.table import read_table
 from app.scores.composite import Composite
-from app.scores.ranks import ranks
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.settings import StudySettings, load_settings
 from app.supernet.training import SupernetTraining
-from app.workbench import create_space, open_data
 from spaces import BatchNormMode, Space, Supernet
 
 SPACE = "nasbench201"
 HELD_OUT = 500
-"""Images that one-shot accuracy is measured on, in batches as large as in training."""
+"""Images for one-shot accuracy, in batches of the training's size."""
 
 app = typer.Typer(add_completion=False)
 
@@ -50,15 +48,15 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main(
     tables: Annotated[Path, typer.Option(help="Folder of nasbench201-dev.csv.")],
-    dataset: Annotated[str, typer.Option(help="A data set's name or an image folder: CIFAR-10.")],
-    sample: Annotated[int, typer.Option(min=20, help="Random rows of the table.")] = 150,
-    steps: Annotated[int, typer.Option(min=4, help="Of the conventional supernet.")] = 2000,
-    our_steps: Annotated[str, typer.Option(help="Of ours, with commas between.")] = "0,200",
+    dataset: Annotated[str, typer.Option(help="CIFAR-10: an image folder or a name.")],
+    sample: Annotated[int, typer.Option(min=20, help="Number of random rows of the table.")] = 150,
+    steps: Annotated[int, typer.Option(min=4, help="Steps of the conventional supernet.")] = 2000,
+    our_steps: Annotated[str, typer.Option(help="Steps of ours, with commas between.")] = "0,200",
     seed: int = 0,
     runs: Annotated[Path, typer.Option(help="Folder of decoded images.")] = Path("runs/cost"),
-    json: Annotated[Path | None, typer.Option(help="Write the figures there too.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ) -> None:
-    """Rank by both, at several lengths of training."""
+    """Rank by both after several lengths of training."""
     options = EVERYWHERE | BENCHMARKS[SPACE].options
     place = {"dataset": dataset, "runs": runs, "seed": seed}
     settings = load_settings(SPACE, options | place)
@@ -74,7 +72,7 @@ def main(
 
     found: list[dict[str, Any]] = []
 
-    def note(who: str, count: int, spent: float, values: list[float | None]) -> None:
+    def report(who: str, count: int, spent: float, values: list[float | None]) -> None:
         order = ranks(values)
         line = {
             "ranks by": who,
@@ -90,10 +88,10 @@ def main(
 
     for count in map(int, our_steps.split(",")):
         spent, scores = ours(settings, data, space, archs, count, device)
-        note("composite", count, spent, scores)
+        report("composite", count, spent, scores)
     for count, spent, correct in conventional(settings, data, archs, steps, device):
-        note("one-shot accuracy", count, spent, correct)
-    print(f"{sample} rows, seed {seed}, {torch.get_num_threads()} threads, {platform.machine()}")
+        report("one-shot accuracy", count, spent, correct)
+    print(f"{len(archs)} rows, seed {seed}, {device_name(device)}, torch {torch.__version__}")
     write_results(found, json)
 
 
@@ -105,7 +103,7 @@ def ours(
     steps: int,
     device: torch.device,
 ) -> tuple[float, list[float | None]]:
-    """Seconds of training, and the composite of each architecture."""
+    """Train ours; return the seconds it took and the composite of each architecture."""
     small = create_space(settings, data, settings.supernet_space_options)
     recipe = settings.supernet.model_copy(update={"steps": steps})
     training = SupernetTraining(small, BatchNormMode.UNBIASED, data, recipe, settings.seed, device)
@@ -135,12 +133,12 @@ def conventional(
     steps: int,
     device: torch.device,
 ) -> Iterator[tuple[int, float, list[float | None]]]:
-    """Steps, seconds of training and one-shot accuracies, after each quarter of the training."""
+    """Yield steps, seconds and one-shot accuracies after each quarter of the training."""
     space = create_space(settings, data, settings.supernet_space_options)
     torch.manual_seed(settings.seed)
     supernet = space.supernet(BatchNormMode.BIASED).to(device).to(memory_format=torch.channels_last)
     supernet.requires_grad_(True)
-    # as arXiv 1904.00420 trains, with the rate that suits batches of 64
+    # as in arXiv 1904.00420, with a learning rate for batches of 64
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, weight_decay=4e-5)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     stream = BatchStream(data, settings.supernet.batch_size, settings.seed, True, device)
@@ -166,7 +164,7 @@ def conventional(
 def one_shot(
     supernet: Supernet, data: ImageData, archs: list[str], batch_size: int
 ) -> list[float | None]:
-    """The share of held-out images that each architecture names right."""
+    """The accuracy of each architecture on held-out images."""
     chosen = torch.randperm(len(data.test.labels), generator=torch.Generator().manual_seed(0))
     batches = [
         (data.normalise(data.test.pixels[part]), data.test.labels[part])

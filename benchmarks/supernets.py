@@ -1,4 +1,4 @@
-"""A supernet to be measured, on the data of its study."""
+"""Makes the supernet of a study for the benchmarks of speed. Nothing to run."""
 
 from pathlib import Path
 
@@ -20,7 +20,6 @@ def supernet_training(settings: StudySettings, device: torch.device) -> Supernet
         data_dir=settings.data_dir,
         device=device,
         cache_dir=Path("runs"),
-        seed=0,
     )
     options = settings.supernet_space_options
     space = spaces.create(settings.space, len(data.classes), data.image_size, options)

@@ -1,4 +1,4 @@
-"""Search spaces by name. Every module of this folder is imported, so a new file is enough."""
+"""Search spaces by name. Every module of this folder is imported: a new space is one new file."""
 
 import importlib
 import pkgutil
@@ -22,15 +22,17 @@ __all__ = [
     "register",
 ]
 
-MAX_OPTION = 10_000
-"""Of channels, cells or layers: a slip would fill the memory before it is noticed."""
+MAX_OPTION_VALUE = 10_000
+"""Most channels, cells or layers: a mistyped number would otherwise fill the memory."""
 
 _SPACES: dict[str, type[Space]] = {}
 _S = TypeVar("_S", bound=type[Space])
 
 
 def register(space: _S) -> _S:
-    """Class decorator: make a space known under its `name`."""
+    """Class decorator: make a space known under its `name`. Raises ValueError if it is taken."""
+    if space.name in _SPACES:
+        raise ValueError(f"space '{space.name}' is registered twice")
     _SPACES[space.name] = space
     return space
 
@@ -41,7 +43,7 @@ def names() -> list[str]:
 
 
 def create(name: str, classes: int, image_size: int, options: dict[str, Any]) -> Space:
-    """The space `name`, sized for a data set. Raises ValueError on names or options unknown."""
+    """Create the space `name` for a data set. Raises ValueError for an unknown name or option."""
     if name not in _SPACES:
         raise ValueError(f"unknown space {name!r}; choose one of: {', '.join(names())}")
     space = _SPACES[name]
@@ -52,8 +54,8 @@ def create(name: str, classes: int, image_size: int, options: dict[str, Any]) ->
             f"its options are: {', '.join(sorted(known)) or 'none'}"
         )
     for option, value in options.items():
-        if isinstance(value, int | float) and not abs(value) <= MAX_OPTION:
-            raise ValueError(f"option {option!r} is larger than {MAX_OPTION}, and so is no network")
+        if isinstance(value, int | float) and not abs(value) <= MAX_OPTION_VALUE:
+            raise ValueError(f"option {option!r} must be at most {MAX_OPTION_VALUE}, not {value}")
     return space(classes=classes, image_size=image_size, **options)
 
 

@@ -1,4 +1,4 @@
-"""The texts of a DARTS architecture: JSON, and the `Genotype(…)` that papers print."""
+"""The two notations of a DARTS architecture: JSON, and the `Genotype(…)` that papers print."""
 
 import ast
 import json
@@ -38,27 +38,27 @@ class Cells(NamedTuple):
 
 
 def canonical_cells(normal: Any, reduce: Any) -> Cells:
-    """The cells in canonical order, from anything list-like. Raises ArchitectureError.
+    """Sort two lists of pairs into canonical cells. Raises ArchitectureError.
 
-    A node adds up its two entries, so they are sorted by input, then by operation name. What
-    `none` reads makes no difference, so it reads 0.
+    A node adds its two entries, so their order does not matter: they are sorted by input, then by
+    operation name. The input of `none` does not matter either, so it is 0.
     """
     return Cells(_canonical_cell("normal", normal), _canonical_cell("reduce", reduce))
 
 
 def parse(text: str) -> Cells:
-    """The canonical cells that either text names. Raises ArchitectureError."""
+    """Read either notation. Raises ArchitectureError."""
     read = _read_genotype if text.lstrip().startswith("Genotype") else _read_json
     return canonical_cells(**read(text))
 
 
 def to_json(cells: Cells) -> str:
-    """`{"normal":[[op,input],…],"reduce":[…]}` without spaces."""
+    """Write `{"normal":[[op,input],…],"reduce":[…]}` without spaces."""
     return json.dumps(cells._asdict(), separators=(",", ":"))
 
 
 def to_genotype(cells: Cells) -> str:
-    """`Genotype(normal=[(op, input), …], normal_concat=[2, 3, 4, 5], reduce=…, …)`."""
+    """Write `Genotype(normal=[(op, input), …], normal_concat=[2, 3, 4, 5], reduce=…, …)`."""
     fields = ", ".join(
         f"{kind}={list(entries)}, {kind}_concat={list(NODES)}"
         for kind, entries in cells._asdict().items()
@@ -90,7 +90,7 @@ def _read_json(text: str) -> dict[str, Any]:
 
 
 def _read_genotype(text: str) -> dict[str, Any]:
-    """The two cells of a `Genotype(…)`, read as literals: nothing is evaluated."""
+    """Read the two cells of a `Genotype(…)` as literals; nothing is evaluated."""
     try:
         call = ast.parse(text.strip(), mode="eval").body
     except _SYNTAX_ERRORS:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from spaces._darts_cells import NODES, OPERATIONS, Cells, Entry, parse
 from spaces._darts_ops import BUILDERS, FactorizedReduce
 from spaces.base import FeatureNode, Supernet
-from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_scales
+from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
 from spaces.ops import ReLUConvBN, conv
 
 EDGES = tuple((node, source) for node in NODES for source in range(node))
@@ -20,7 +20,7 @@ Step = tuple[nn.Module, int]
 
 @dataclass(frozen=True)
 class EdgeShape:
-    """Where an operation stands: channels in and out, stride, height of its input in pixels."""
+    """The edge of an operation: channels in and out, stride, height of its input in pixels."""
 
     channels: int
     stride: int
@@ -35,7 +35,7 @@ class EdgeShape:
 class CellShape:
     """A cell: channels of its two inputs and of its nodes, and the height of its nearer input.
 
-    `after_reduction`: its farther input has twice that height.
+    If `after_reduction`, its farther input has twice that height.
     """
 
     farther: int
@@ -56,17 +56,17 @@ class CellShape:
         return -(-self.size // 2) if self.reduction else self.size
 
     def entries(self, cells: Cells) -> tuple[Entry, ...]:
-        """The entries of the cell of this kind."""
+        """The entries of the normal or the reduction cell, whichever this is."""
         return cells.reduce if self.reduction else cells.normal
 
     def edge(self, source: int) -> EdgeShape:
-        """The shape of an operation that reads node `source`: only cell inputs are reduced."""
+        """The shape of an edge from node `source`; only edges from the inputs have stride 2."""
         from_input = source < NODES[0]
         stride = 2 if self.reduction and from_input else 1
         return EdgeShape(self.channels, stride, self.size if from_input else self.size_out)
 
     def preprocess(self, bn_mode: BatchNormMode) -> tuple[nn.Module, nn.Module]:
-        """What brings the farther and the nearer input to `channels` and to one size."""
+        """The modules that bring the farther and the nearer input to `channels` and one size."""
         farther = (
             FactorizedReduce(self.farther, self.channels, bn_mode)
             if self.after_reduction
@@ -79,7 +79,7 @@ Shapes = tuple[CellShape, ...]
 
 
 def _stem(cell: CellShape, bn_mode: BatchNormMode) -> list[nn.Module]:
-    """Images to the first cell's farther input, and that to its nearer one."""
+    """From images to the first cell's farther input, and from there to its nearer one."""
     channels, half = cell.nearer, cell.nearer // 2
     if not cell.after_reduction:
         return [nn.Sequential(conv(3, channels, 3), bn_mode.last(channels)), nn.Identity()]
@@ -95,7 +95,7 @@ def _stem(cell: CellShape, bn_mode: BatchNormMode) -> list[nn.Module]:
 
 
 class _Cell(nn.Module):
-    """A cell around its operations, whichever of them are to be run."""
+    """A cell that runs the operations it is given."""
 
     def __init__(
         self, shape: CellShape, operations: Iterable[nn.Module], bn_mode: BatchNormMode
@@ -103,19 +103,19 @@ class _Cell(nn.Module):
         super().__init__()
         self.farther, self.nearer = shape.preprocess(bn_mode)
         self.operations = nn.ModuleList(operations)
-        self.tap = FeatureNode()
+        self.feature_node = FeatureNode()
 
     def forward(self, farther: Tensor, nearer: Tensor, steps: Sequence[Step]) -> Tensor:
-        """N×4·channels×H×W, the sums of each two of the eight steps."""
+        """N×4·channels×H×W: four nodes, each the sum of two of the eight steps."""
         nodes = [self.farther(farther), self.nearer(nearer)]
         for (first, i), (second, j) in zip(steps[::2], steps[1::2], strict=True):
             nodes.append(first(nodes[i]) + second(nodes[j]))
-        output: Tensor = self.tap(torch.cat(nodes[2:], 1))
+        output: Tensor = self.feature_node(torch.cat(nodes[2:], 1))
         return output
 
 
 class Trunk(nn.Module):
-    """What every network of the space shares around its chosen operations."""
+    """The parts that all networks of the space share around their chosen operations."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Trunk(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.ModuleList(_stem(shapes[0], bn_mode))
-        self.stem_tap = FeatureNode(searched=False)
+        self.stem_node = FeatureNode(searched=False)
         self.cells = nn.ModuleList(
             _Cell(shape, inside, bn_mode) for shape, inside in zip(shapes, operations, strict=True)
         )
@@ -134,15 +134,15 @@ class Trunk(nn.Module):
         initialise(self)
 
     def operations(self) -> Iterator[nn.ModuleList]:
-        """What each cell holds."""
+        """The operations in each cell."""
         for cell in self.cells:
             assert isinstance(cell, _Cell)
             yield cell.operations
 
     def run(self, images: Tensor, steps: Iterable[Sequence[Step]]) -> Tensor:
-        """Class scores of `images`, the cells taking these `steps`."""
+        """Class scores of `images`, with these `steps` in the cells."""
         farther = self.stem[0](images)
-        nearer = self.stem_tap(self.stem[1](farther))
+        nearer = self.stem_node(self.stem[1](farther))
         for cell, inside in zip(self.cells, steps, strict=True):
             farther, nearer = nearer, cell(farther, nearer, inside)
         scores: Tensor = self.classifier(nearer.mean((2, 3)))
@@ -168,10 +168,10 @@ class Network(Trunk):
 
 
 class DartsSupernet(Trunk, Supernet):
-    """Every candidate on every edge of every cell; a forward pass runs two of them a node.
+    """Every candidate on every edge of every cell; a forward pass runs two per node.
 
     Candidates belong to an edge, as in DARTS: a node that chooses the same operation on the same
-    input twice runs the same weights twice.
+    input twice uses the same weights twice.
     """
 
     def __init__(self, shapes: Shapes, classes: int, bn_mode: BatchNormMode) -> None:
@@ -191,11 +191,11 @@ class DartsSupernet(Trunk, Supernet):
         return self.run(images, self._chosen(arch))
 
     def bn_gammas(self, arch: str) -> list[Tensor]:
-        """γ of the last BatchNorm of each chosen operation; `none` has none."""
-        return last_scales(operation for steps in self._chosen(arch) for operation, _ in steps)
+        """γ of the last BatchNorm of each chosen operation that has one."""
+        return last_gammas(operation for steps in self._chosen(arch) for operation, _ in steps)
 
     def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
-        """The trunk's entries, and those of the chosen operations under their place in the cell."""
+        """The shared entries, and those of the chosen operations under their position."""
         state = {k: v for k, v in self.state_dict().items() if ".operations." not in k}
         for cell, steps in enumerate(self._chosen(arch)):
             for i, (operation, _) in enumerate(steps):

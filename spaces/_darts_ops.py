@@ -1,4 +1,4 @@
-"""The candidate operations of DARTS (arXiv 1806.09055) and what its cells put before them."""
+"""The candidate operations of DARTS (arXiv 1806.09055) and the preprocessing of its cells."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ from spaces.ops import AvgPool, MaxPool, Skip, conv
 class FactorizedReduce(nn.Module):
     """Halves the size: ReLU, two 1×1 convolutions of stride 2, one pixel apart, BatchNorm.
 
-    Between them they see both pixels of each diagonal, where one would drop three of four. A
-    zero border on the far side lets odd sizes round up, as the other operations do.
+    Together they see both pixels of each diagonal; a single one would drop three pixels of four.
+    Zero padding on the far side rounds odd sizes up, as the other operations do.
     """
 
     def __init__(self, inputs: int, outputs: int, bn_mode: BatchNormMode) -> None:
@@ -68,15 +68,11 @@ class DilatedConv(nn.Sequential):
 
 
 class Zero(nn.Module):
-    """`none`: zeros of the shape that the other operations give."""
+    """`none`: zeros of the shape that the other operations put out."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
-
-    def extra_repr(self) -> str:
-        """A latency table knows operations by what they are printed as."""
-        return f"stride={self.stride}"
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W to N×C×⌈H/stride⌉×⌈W/stride⌉."""
@@ -99,4 +95,4 @@ BUILDERS: dict[str, Callable[[int, int, BatchNormMode], nn.Module]] = {
     "dil_conv_3x3": lambda channels, *rest: DilatedConv(channels, 3, *rest),
     "dil_conv_5x5": lambda channels, *rest: DilatedConv(channels, 5, *rest),
 }
-"""Operation by name: a function of channels, stride and BatchNorm mode. All keep the channels."""
+"""Builders by name, called with channels, stride and BatchNorm mode."""

@@ -26,10 +26,10 @@ class Cell:
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
-        """The cell that `text` spells out, not yet pruned. Raises ArchitectureError."""
+        """Read a cell, without pruning it. Raises ArchitectureError."""
         bits, colon, tail = text.partition(":")
         if not colon or set(bits) - {"0", "1"}:
-            raise ArchitectureError(f"{text!r} is not bits, ':' and operations joined by '|'")
+            raise ArchitectureError(f"{text!r} is not of the form BITS:OPERATION|OPERATION|…")
         operations = tuple(tail.split("|")) if tail else ()
         if unknown := [o for o in operations if o not in OPERATIONS]:
             known = ", ".join(OPERATIONS)
@@ -49,24 +49,24 @@ class Cell:
 
     @property
     def inner(self) -> range:
-        """The vertices that do something."""
+        """The vertices between input and output."""
         return range(1, self.output)
 
     @property
     def output(self) -> int:
-        """The last vertex."""
+        """The output vertex, which is the last."""
         return len(self.operations) + 1
 
     def parents(self, vertex: int) -> list[int]:
-        """Where the edges into `vertex` come from, in order."""
+        """The vertices with an edge into `vertex`, in order."""
         return [u for u in range(vertex) if (u, vertex) in self.edges]
 
     def pruned(self) -> "Cell":
-        """Without what lies on no path from input to output; if there is no path, no edge is left.
+        """Drop whatever lies on no path from input to output; without any path no edge is left.
 
         Vertices keep their order.
         """
-        ahead, back = {0}, {self.output}  # reached from the input, and from the output
+        ahead, back = {0}, {self.output}  # vertices after the input, and before the output
         for u, v in sorted(self.edges):
             if u in ahead:
                 ahead.add(v)
@@ -81,11 +81,11 @@ class Cell:
         )
 
     def canonical(self) -> "Cell":
-        """The isomorphic cell that NAS-Bench-101's generator meets first, hence lists.
+        """Return the isomorphic cell that NAS-Bench-101's generator meets first and so lists.
 
         It counts up through adjacency matrices as binary numbers, in which an edge into a later
-        vertex weighs more, then through operations in the order of `OPERATIONS`. The choice
-        matters beyond the name: the channels that do not divide evenly go to the first vertices.
+        vertex weighs more, then through operations in the order of `OPERATIONS`. More than the
+        name depends on it: channels that do not divide evenly go to the first vertices.
         """
         return min(self._orders(), key=Cell._rank)
 
@@ -94,7 +94,7 @@ class Cell:
         return number, tuple(map(OPERATIONS.index, self.operations))
 
     def _orders(self) -> Iterator["Cell"]:
-        """The cell under every numbering in which edges go upwards; at most 5! of them."""
+        """The cell under every topological numbering; at most 5! of them."""
         stack: list[tuple[int, ...]] = [(0,)]
         while stack:
             order = stack.pop()
@@ -111,11 +111,11 @@ class Cell:
             )
 
     def widths(self, channels: int) -> dict[int, int]:
-        """Channels of the inner vertices and the output, in a cell that puts out `channels`.
+        """Channels of each inner vertex and of the output, which has `channels`.
 
-        Inner vertices that feed the output share its channels, the first of them taking one more
-        where they do not divide; any other is as wide as the widest that it feeds. So no vertex
-        is wider than one that it reads.
+        The inner vertices that feed the output share its channels; the first ones get one more if
+        they do not divide evenly. Any other vertex is as wide as the widest that it feeds, so no
+        vertex is wider than one that it reads.
         """
         feeding = [v for v in self.parents(self.output) if v in self.inner]
         widths = {self.output: channels}
@@ -129,9 +129,9 @@ class Cell:
 
 @lru_cache(maxsize=1 << 16)
 def canonical_cell(text: str) -> Cell:
-    """The canonical cell that `text` names. Raises ArchitectureError.
+    """Return the canonical cell of a string. Raises ArchitectureError.
 
-    As in the official `ModelSpec`, the limits hold for what is left after pruning.
+    The limits apply after pruning, as in the official `ModelSpec`.
     """
     cell = Cell.parse(text).pruned()
     if not cell.edges:

@@ -1,9 +1,9 @@
 """The cells of NAS-Bench-101 as independent choices.
 
-Random adjacency matrices mostly break the limit of nine edges or leave vertices dangling. Here
-each of five inner vertices is an operation or `none` and reads one vertex before it, and five
-extra edges are added. Nothing dangles, because a vertex that no other reads feeds the output.
-Every cell can be reached. Of uniform draws about 0.2 % describe no cell.
+Most random adjacency matrices exceed nine edges or leave vertices dangling. Here each of five
+inner vertices is an operation or `none` and reads one vertex before it, and five extra edges are
+added. Nothing dangles, because a vertex that no other reads feeds the output. Every cell can be
+reached, and only 0.2 % of uniform draws describe no cell.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,13 +25,13 @@ EDGES = {
     if v > 1
 }
 LABELS = {edge: label for label, edge in EDGES.items()}
-# With n inner vertices n edges are read and at least one is implied. Of nine edges, or of all
-# that there are if they are fewer, at most five remain: with three vertices.
+# n inner vertices read n edges and imply at least one more, so that of the nine edges that are
+# allowed (or the fewer that exist) at most five are left, for n = 3
 EXTRAS = tuple(f"extra edge {i}" for i in range(1, 6))
 
 
 def distributions() -> dict[str, CategoricalDistribution]:
-    """The choices by name: five vertices, what four of them read, five extra edges."""
+    """The choices by name: five vertices, the vertex that four of them read, five extra edges."""
     return {
         **{VERTICES[v]: CategoricalDistribution((*OPERATIONS, NONE)) for v in INNER},
         **{reads: CategoricalDistribution(VERTICES[:v]) for v, reads in READS.items()},
@@ -40,11 +40,11 @@ def distributions() -> dict[str, CategoricalDistribution]:
 
 
 def decode(params: Mapping[str, str]) -> Cell:
-    """The canonical cell of these choices.
+    """Turn choices into the canonical cell.
 
-    To read a vertex that is `none` is to read what that vertex reads. An extra edge counts as
-    `none` if it leads to a vertex that is `none`, or would be the tenth edge. Raises
-    InfeasibleError if the cell has ten edges without any extra.
+    Reading a vertex that is `none` means reading the vertex that it reads. An extra edge is
+    ignored if it leads to a vertex that is `none` or would be the tenth. Raises InfeasibleError
+    for ten edges without any extra one.
     """
     present = [v for v in INNER if params[VERTICES[v]] != NONE]
     reads = {1: 0} | {v: VERTICES.index(params[choice]) for v, choice in READS.items()}
@@ -65,12 +65,12 @@ def decode(params: Mapping[str, str]) -> Cell:
         if v in (*present, OUTPUT) and len(_complete(longer, present)) <= MAX_EDGES:
             edges = longer
     operations = tuple(params[VERTICES[v]] for v in INNER)
-    # A vertex that is `none` has no edges by now, and is pruned with its operation.
+    # a vertex that is `none` has no edges, so it is pruned
     return Cell(frozenset(_complete(edges, present)), operations).pruned().canonical()
 
 
 def encode(cell: Cell) -> dict[str, str]:
-    """Choices of `cell`: its vertices in order, each reading its first parent, then `none`."""
+    """Turn a cell into choices: vertices in order, each reading its first parent, then `none`."""
     vertex = {cell.output: OUTPUT}
     edges = {(u, vertex.get(v, v)) for u, v in cell.edges}
     read = {v: cell.parents(v)[0] for v in cell.inner}
@@ -86,6 +86,6 @@ def encode(cell: Cell) -> dict[str, str]:
 
 
 def _complete(edges: set[Edge], present: Collection[int]) -> set[Edge]:
-    """The edges, and one to the output from each vertex that leads nowhere."""
+    """Add an edge to the output from each vertex that leads nowhere."""
     tails = {u for u, _ in edges}
     return edges | {(v, OUTPUT) for v in present or (0,) if v not in tails}

@@ -1,7 +1,7 @@
-"""What NAS-Bench-101's cells are made of, at exact widths and cut out of a supernet's.
+"""The parts of NAS-Bench-101's cells, at their exact width or sliced from the supernet's.
 
-Stand-alone cells hold plain modules, so that they export and count as usual. A supernet holds
-every part at full width; an architecture uses the first channels of it.
+Stand-alone cells hold plain modules, so that they can be exported and counted as usual. A supernet
+holds every part at full width; an architecture uses its first channels.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,25 +29,25 @@ class Part(NamedTuple):
     outputs: int
 
     def build(self, bn_mode: BatchNormMode) -> nn.Sequential:
-        """The module; every candidate ends in its BatchNorm, but for the ReLU of a convolution."""
+        """Build the module. It ends in its BatchNorm, followed by a ReLU if it is a convolution."""
         if self.operation not in KERNELS:
             return MaxPool(self.outputs, 1, bn_mode)
         return nn.Sequential(
             conv(self.inputs, self.outputs, KERNELS[self.operation]),
             bn_mode.last(self.outputs),
-            nn.ReLU(),  # not in place: scores look at what BatchNorm puts out
+            nn.ReLU(),  # not in place: scores read the output of BatchNorm
         )
 
 
 class CellShape(NamedTuple):
-    """Where a cell stands: channels in and out, and its height in pixels."""
+    """The position of a cell: channels in and out, and its height in pixels."""
 
     inputs: int
     outputs: int
     size: int
 
     def parts(self, cell: Cell) -> dict[str, Part]:
-        """The operations of `cell`, `vertex1` and on, and the projections of its input."""
+        """The operations of `cell` (`vertex1`, …) and the projections of its input, by name."""
         widths = cell.widths(self.outputs)
         operations = {
             f"vertex{v}": Part(operation, widths[v], widths[v])
@@ -61,17 +61,17 @@ class CellShape(NamedTuple):
         return operations | projections
 
     def candidates(self) -> dict[str, list[Part]]:
-        """What a part may be in any cell, by name and at full width."""
+        """The candidates for each part of any cell, by name and at full width."""
         operations = [Part(operation, self.outputs, self.outputs) for operation in OPERATIONS]
         projection = [Part(PROJECTION, self.inputs, self.outputs)]
         names = (*(f"input_to_{v}" for v in INNER), "input_to_output")
         return {f"vertex{v}": operations for v in INNER} | dict.fromkeys(names, projection)
 
     def run(self, cell: Cell, x: Tensor, parts: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
-        """N×inputs×H×W to N×outputs×H×W: `cell`, made of `parts`, applied to `x`.
+        """N×inputs×H×W to N×outputs×H×W: apply `cell`, made of `parts`, to `x`.
 
-        A vertex adds what it reads, cut to its own channels; the output concatenates. From the
-        cell's input each reads a projection, which at the output is added to what is there.
+        A vertex adds its inputs, sliced to its own channels; the output concatenates them. The
+        cell's input is projected for each vertex that reads it; the output adds its projection.
         """
         widths = cell.widths(self.outputs)
         values: dict[int, Tensor] = {}
@@ -89,7 +89,7 @@ class CellShape(NamedTuple):
 
     @staticmethod
     def projection(cell: Cell, vertex: int) -> str:
-        """The name of the projection that `vertex` reads; the output's is one for all cells."""
+        """The name of the projection that `vertex` reads; the output has one name in all cells."""
         return f"input_to_{'output' if vertex == cell.output else vertex}"
 
 
@@ -106,7 +106,7 @@ class PlainCell(nn.ModuleDict):
 
 
 class _SlicedConv(nn.Conv2d):
-    """A convolution of stride 1 of which an architecture uses the first channels, in and out."""
+    """A convolution of stride 1 that can use its first channels only, in and out."""
 
     def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
         """N×inputs×H×W to N×outputs×H×W."""
@@ -115,16 +115,16 @@ class _SlicedConv(nn.Conv2d):
 
 
 class _SlicedBatchNorm(nn.BatchNorm2d):
-    """A BatchNorm of which an architecture uses the first channels; always batch statistics."""
+    """A BatchNorm that can use its first channels only, always with batch statistics."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of x's shape."""
+        """Normalise N×C×H×W."""
         weight, bias = (parameter[: x.shape[1]] for parameter in (self.weight, self.bias))
         return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
 
 
 class SlicedPart(nn.Sequential):
-    """A part at full width, with the names in its state that `Part.build` gives them."""
+    """A part at full width, whose state dict has the keys of `Part.build`."""
 
     def __init__(self, part: Part, bn_mode: BatchNormMode) -> None:
         super().__init__(*map(self._sliced, part.build(bn_mode)))
@@ -147,7 +147,7 @@ class SlicedPart(nn.Sequential):
         return x
 
     def subnet_state_dict(self, part: Part) -> dict[str, Tensor]:
-        """The state of `part.build`: parameters that forward uses, cut alike."""
+        """The state dict of `part.build`, sliced as in `forward`."""
         ends = part.outputs, part.inputs
         return {
             name: tensor[tuple(map(slice, ends[: tensor.dim()]))]
@@ -156,7 +156,7 @@ class SlicedPart(nn.Sequential):
 
 
 class SuperCell(nn.ModuleDict):
-    """Every part that any cell may have at this place."""
+    """Every part that any cell may have at this position."""
 
     def __init__(self, shape: CellShape, bn_mode: BatchNormMode) -> None:
         super().__init__(

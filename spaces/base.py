@@ -1,13 +1,12 @@
-"""What a search space is, and what the rest of the program may ask of it.
+"""The interface of a search space.
 
-Outside `spaces/` an architecture is nothing but its canonical string: it can be compared,
-stored, printed and put on a command line. Only the space that made it looks inside.
+Outside `spaces/` an architecture is just its canonical string, which can be compared, stored,
+printed and passed on the command line. Only the space that made it looks inside.
 
 To add a space, put one file into this folder: a subclass of `Space`, or of `layered.LayeredSpace`
 if its networks are a chain of layers with one choice each (`nasbenchmacro.py` is the shortest
-example). Build its operations with `batchnorm.BatchNormMode` and put a `FeatureNode` behind each
-searched layer or cell. Nothing else has to know of it: `tests/spaces/test_contract.py` finds and
-checks it.
+example). Build its operations with `batchnorm.BatchNormMode` and put a `FeatureNode` after each
+searched layer or cell. That is all: `tests/spaces/test_contract.py` finds and checks it.
 """
 
 from abc import ABC, abstractmethod
@@ -26,22 +25,22 @@ from spaces.sketch import Kind, Layer, Sketch, Strip
 
 
 class ArchitectureError(ValueError):
-    """A string that is no architecture of the space; the message says what is wrong with it."""
+    """A string does not name an architecture of the space; the message says why."""
 
 
 class InfeasibleError(ValueError):
-    """Parameters that describe no valid architecture; the message is the reason."""
+    """Choices do not describe a valid architecture; the message says why."""
 
 
 class FeatureNode(nn.Identity):
-    """Marks the output of a layer or cell, where scores may look with a forward hook.
+    """Marks the output of a layer or cell, so that scores can read it with a forward hook.
 
-    The supernet and the stand-alone network of an architecture pass the same taps in the same
-    order, and every architecture of a space passes the same number of them.
+    The supernet and the stand-alone network of an architecture pass the same feature nodes in the
+    same order, and all architectures of a space pass the same number of them.
     """
 
     def __init__(self, searched: bool = True) -> None:
-        """`searched`: whether a choice was made here, and not in a stem or reduction block."""
+        """`searched` is False for a stem or reduction block, where nothing is chosen."""
         super().__init__()
         self.searched = searched
 
@@ -49,8 +48,8 @@ class FeatureNode(nn.Identity):
 class Supernet(nn.Module, ABC):
     """One network that holds the weights of every architecture of its space.
 
-    Convolutions are random and frozen; BatchNorm and the classifier learn. Batch statistics are
-    always used, so there are no running statistics that one path would spoil for another.
+    Convolutions are random and frozen; BatchNorm and the classifier learn. BatchNorm always uses
+    the statistics of the batch, since paths could not share running statistics.
     """
 
     @abstractmethod
@@ -59,20 +58,20 @@ class Supernet(nn.Module, ABC):
 
     @abstractmethod
     def bn_gammas(self, arch: str) -> list[Tensor]:
-        """The learnable scale γ that ends each chosen operation, for those that have one."""
+        """γ of the last BatchNorm of each chosen operation that has one."""
 
     @abstractmethod
     def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
-        """The state dict that `Space.network(arch, bn_mode)` in the same mode loads."""
+        """The state dict of `Space.network(arch, bn_mode)` in the supernet's mode."""
 
 
 @dataclass(frozen=True)
 class Space(ABC):
     """A set of architectures: its choices, its strings, its networks and their cost.
 
-    A frozen dataclass with a `name`, decorated with `spaces.register`. Fields beyond these two are
-    options that a study sets in `[space_options]`; what else a user must know of a space, such as
-    what its strings mean, stands in its docstring.
+    A subclass is a frozen dataclass with a `name`, decorated with `spaces.register`. Fields other
+    than these two are options that a study sets in `[space_options]`. Its docstring says what its
+    strings mean.
     """
 
     name: ClassVar[str]
@@ -82,48 +81,48 @@ class Space(ABC):
 
     @abstractmethod
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        """The choices, by the names that Optuna and its dashboard show."""
+        """The choices, under the names that Optuna and its dashboard show."""
 
     @cached_property
     def choices(self) -> dict[str, CategoricalDistribution]:
-        """`distributions()`, made once: a search decodes thousands of times."""
+        """`distributions()`, cached: a search decodes thousands of times."""
         return self.distributions()
 
     @abstractmethod
     def decode(self, params: Mapping[str, Any]) -> str:
-        """The canonical string of these choices. Raises InfeasibleError with the reason."""
+        """Turn choices into the canonical string. Raises InfeasibleError."""
 
     @abstractmethod
     def encode(self, arch: str) -> dict[str, Any]:
-        """Choices that `decode` turns into `arch` again."""
+        """Return choices that `decode` turns back into `arch`."""
 
     @abstractmethod
     def canonical(self, text: str) -> str:
-        """The one string of the architecture that `text` names. Raises ArchitectureError."""
+        """Return the canonical string of the architecture in `text`. Raises ArchitectureError."""
 
     @abstractmethod
     def supernet(self, bn_mode: BatchNormMode) -> Supernet:
-        """A fresh supernet with frozen random convolutions; draws from torch's global RNG."""
+        """Create a supernet with frozen random convolutions, using torch's global generator."""
 
     @abstractmethod
     def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
-        """The stand-alone network: images in, class scores out.
+        """Create the stand-alone network: images in, class scores out.
 
-        With `BatchNormMode.USUAL` it is the network that is costed, retrained and exported; with
-        the supernet's mode it computes what the supernet computes along `arch`.
+        In `BatchNormMode.USUAL` it is the network that is counted, retrained and exported; in the
+        supernet's mode it computes what the supernet computes along `arch`.
         """
 
     @abstractmethod
     def cost(self, arch: str) -> Cost:
-        """Multiply–adds and parameters of `network(arch)`, from tables."""
+        """Look up multiply–adds and parameters of `network(arch)`."""
 
     def sketch(self, arch: str) -> Sketch:
-        """What `arch` looks like; unless a space knows better, its choices in a row."""
+        """Describe what `arch` looks like: by default, its choices in a row."""
         choices = self.encode(arch).values()
         return (Strip("choices", tuple(Layer(str(c), Kind.CONVOLUTION) for c in choices)),)
 
     def sample(self, rng: Random) -> str:
-        """A random architecture: every choice uniform, infeasible draws drawn again."""
+        """Draw a random architecture: every choice uniform, infeasible draws repeated."""
         while True:
             try:
                 return self.decode({k: rng.choice(d.choices) for k, d in self.choices.items()})

@@ -1,7 +1,7 @@
-"""What a network costs: multiply–adds and learnable parameters.
+"""The cost of a network: multiply–adds and parameters.
 
-FLOPs means multiply–adds of convolutions and linear layers, as NAS-Bench-201, NAS-Bench-Macro
-and BN-NAS count; BatchNorm and pooling cost nothing.
+FLOPs are multiply–adds of convolutions and linear layers, counted as in NAS-Bench-201,
+NAS-Bench-Macro and BN-NAS; BatchNorm and pooling are free.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply–adds of one image and learnable parameters."""
+    """Multiply–adds for one image, and trainable parameters."""
 
     macs: int = 0
     params: int = 0
@@ -24,7 +24,7 @@ class Cost:
 
 
 def _free(module: nn.Module, inputs: Any, output: Any) -> None:
-    """A thop rule: this module multiplies nothing that we count."""
+    """Count nothing (a thop rule)."""
 
 
 _FREE_MODULES: dict[type[nn.Module], Any] = {
@@ -36,14 +36,14 @@ _FREE_MODULES: dict[type[nn.Module], Any] = {
 
 
 def count(network: nn.Module, *input_shape: int) -> Cost:
-    """Cost of `network` on one input of this shape (C, H, W), or (C,) for a linear layer.
+    """Count the cost of `network` for one input of shape (C, H, W), or (C,) for a linear layer.
 
-    thop adds buffers to what it measures: hand it a module made for the purpose, on any device.
+    The network may be on the meta device. thop adds buffers to it, so count a module made for
+    this and nothing else.
     """
     parameters = sum(p.numel() for p in network.parameters())
     device = next(network.parameters(), torch.empty(0)).device
     sample = torch.zeros(1, *input_shape, device=device)
-    training = network.training
-    macs, _ = thop.profile(network.eval(), (sample,), custom_ops=_FREE_MODULES, verbose=False)
-    network.train(training)
+    with torch.device("cpu"):  # where thop keeps its sums, whatever the device of the network
+        macs, _ = thop.profile(network, (sample,), custom_ops=_FREE_MODULES, verbose=False)
     return Cost(round(macs), parameters)

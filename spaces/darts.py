@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -20,7 +20,7 @@ from spaces._darts_cells import (
     to_genotype,
     to_json,
 )
-from spaces._darts_networks import EDGES, CellShape, DartsSupernet, EdgeShape, Network, Trunk
+from spaces._darts_networks import CellShape, DartsSupernet, EdgeShape, Network, Trunk
 from spaces.base import Space, Supernet
 from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost, count
@@ -35,14 +35,14 @@ class Darts(Space):
     """A stem, `layers` cells, global average pooling and a classifier; no auxiliary head.
 
     A cell reads the outputs of the two cells before it and concatenates its nodes 2 to 5. Each
-    node adds up two operations on earlier nodes, possibly on the same one. The cells at a third
-    and at two thirds of the depth are reduction cells, which halve the size and double the
-    channels. On images of at most 64 px the stem is one 3×3 convolution to 3·channels; on
-    larger ones, three of stride 2. The defaults are the network that the paper evaluates on
-    CIFAR; for ImageNet it takes 14 layers and 48 channels.
+    node adds two operations on earlier nodes, possibly on the same one. The cells at one third
+    and two thirds of the depth are reduction cells, which halve the size and double the channels.
+    For images of at most 64 px the stem is one 3×3 convolution to 3·channels; for larger ones it
+    is three of stride 2. The defaults are the paper's network for CIFAR; its network for ImageNet
+    has 14 layers and 48 channels.
 
-    An architecture is `{"normal":[[operation,input],…],"reduce":[…]}`, two entries a node; see
-    `canonical`. Raises ValueError on fewer than 3 layers or on odd channels.
+    An architecture is `{"normal":[[operation,input],…],"reduce":[…]}`, two entries per node; see
+    `canonical`. Raises ValueError for fewer than 3 layers or odd channels.
     """
 
     name: ClassVar[str] = "darts"
@@ -77,7 +77,7 @@ class Darts(Space):
         return tuple(shapes)
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        """Operation and input of both entries, a and b, of every node: 32 choices."""
+        """Operation and input of the two entries, a and b, of every node: 32 choices."""
         return {
             f"{kind} {node}{slot} {what}": CategoricalDistribution(choices)
             for kind in KINDS
@@ -87,30 +87,30 @@ class Darts(Space):
         }
 
     def decode(self, params: Mapping[str, Any]) -> str:
-        """Choices to string; every combination is feasible."""
+        """Turn choices into a string; every combination is feasible."""
         values = [params[name] for name in self.choices]
         entries = list(zip(values[::2], values[1::2], strict=True))
         half = len(entries) // 2
         return to_json(canonical_cells(entries[:half], entries[half:]))
 
     def encode(self, arch: str) -> dict[str, Any]:
-        """String to choices."""
+        """Turn a string into choices."""
         values = (value for cell in parse(arch) for entry in cell for value in entry)
         return dict(zip(self.choices, values, strict=True))
 
     def canonical(self, text: str) -> str:
-        """The JSON of this JSON or `Genotype(…)` text. Raises ArchitectureError.
+        """Return the JSON for this JSON or `Genotype(…)`. Raises ArchitectureError.
 
         The two entries of a node are sorted by input, then by operation name, and `none` reads 0.
         """
         return to_json(parse(text))
 
     def genotype(self, arch: str) -> str:
-        """The text as papers print it: `Genotype(normal=[('skip_connect', 0), …], …)`."""
+        """Return the form that papers print: `Genotype(normal=[('skip_connect', 0), …], …)`."""
         return to_genotype(parse(arch))
 
     def supernet(self, bn_mode: BatchNormMode) -> Supernet:
-        """All candidates on every edge of every cell; both entries of a node share them."""
+        """All candidates on every edge of every cell; the two entries of a node share them."""
         return DartsSupernet(self.shapes, self.classes, bn_mode)
 
     def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
@@ -118,31 +118,19 @@ class Darts(Space):
         return Network(self.shapes, self.classes, parse(arch), bn_mode)
 
     def cost(self, arch: str) -> Cost:
-        """The fixed part plus a look-up per entry and cell."""
+        """Add the fixed part and a look-up per entry of each cell."""
         cells = parse(arch)
         chosen = (
-            self._table[shape.edge(source), operation]
+            _operation_cost(operation, shape.edge(source))
             for shape in self.shapes
             for operation, source in shape.entries(cells)
         )
         return sum(chosen, self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """Both cells."""
+        """Describe both cells."""
         cells = parse(arch)
         return graph("normal cell", cells.normal), graph("reduction cell", cells.reduce)
-
-    @cached_property
-    def _table(self) -> dict[tuple[EdgeShape, str], Cost]:
-        edges = {shape.edge(source) for shape in self.shapes for _, source in EDGES}
-        with torch.device("meta"):
-            return {
-                (edge, operation): count(
-                    edge.build(operation, BatchNormMode.USUAL), edge.channels, edge.size, edge.size
-                )
-                for edge in edges
-                for operation in OPERATIONS
-            }
 
     @cached_property
     def _fixed_cost(self) -> Cost:
@@ -156,3 +144,10 @@ class Darts(Space):
                 total += count(farther, shape.farther, size, size)
                 total += count(nearer, shape.nearer, shape.size, shape.size)
         return total
+
+
+@cache
+def _operation_cost(operation: str, edge: EdgeShape) -> Cost:
+    with torch.device("meta"):
+        built = edge.build(operation, BatchNormMode.USUAL)
+        return count(built, edge.channels, edge.size, edge.size)

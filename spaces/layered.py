@@ -1,13 +1,13 @@
 """Spaces whose networks are a chain: a stem, the searched layers, a head, a classifier.
 
-A space says how its layers are shaped and which candidates each may be. Networks, supernet,
-choices and cost around them are the same for all such spaces, and are here.
+A subclass gives the shapes of the layers and their candidates; networks, supernet, choices and
+costs are the same for all of them.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +15,7 @@ from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
 from spaces.base import FeatureNode, Space, Supernet
-from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_scales
+from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
 from spaces.cost import Cost, count
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
@@ -31,7 +31,7 @@ class LayerShape:
 
     @property
     def size_out(self) -> int:
-        """The height of its output."""
+        """Height of the output in pixels."""
         return -(-self.size // self.stride)
 
     @property
@@ -43,7 +43,7 @@ class LayerShape:
 def layer_shapes(
     inputs: int, size: int, stages: Iterable[tuple[int, int, int]]
 ) -> tuple[LayerShape, ...]:
-    """The layers of stages, each given as channels, layers, and the stride of its first layer."""
+    """Return the layers of stages given as channels, layers and the stride of the first layer."""
     shapes = []
     for outputs, layers, first_stride in stages:
         for layer in range(layers):
@@ -54,14 +54,14 @@ def layer_shapes(
 
 @dataclass(frozen=True)
 class LayeredSpace(Space):
-    """A space with one choice a layer, in which every combination of choices is feasible.
+    """A space with one choice per layer; every combination of choices is feasible.
 
-    Its strings are one code a layer, joined by `separator`.
+    Its strings are one code per layer, joined by `separator`.
 
     Attributes:
-        labels: Each candidate's code, and what Optuna and its dashboard call it.
+        labels: The name of each candidate in Optuna and its dashboard, by code.
         blocks: Kernel and expansion of each candidate that is an inverted residual block.
-        separator: What stands between the codes of a string.
+        separator: The text between the codes of a string.
         features: Channels of the head, which the classifier reads.
     """
 
@@ -77,7 +77,7 @@ class LayeredSpace(Space):
 
     @abstractmethod
     def stem(self, bn_mode: BatchNormMode) -> nn.Module:
-        """Images to the first searched layer's input."""
+        """The layers before the first searched one."""
 
     @abstractmethod
     def candidate(self, code: str, shape: LayerShape, bn_mode: BatchNormMode) -> nn.Module:
@@ -85,18 +85,18 @@ class LayeredSpace(Space):
 
     @abstractmethod
     def head(self, bn_mode: BatchNormMode) -> nn.Module:
-        """The last searched layer's output to `features` channels."""
+        """The layers after the last searched one, with `features` channels out."""
 
     @abstractmethod
     def codes(self, text: str) -> Sequence[str]:
-        """The code of each layer. Raises ArchitectureError."""
+        """Split a string into the code of each layer. Raises ArchitectureError."""
 
     def candidates(self, shape: LayerShape) -> tuple[str, ...]:
-        """The codes that a layer of this shape may have."""
+        """The codes of the candidates for a layer of this shape."""
         return tuple(self.labels)
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        """One choice a layer, `layer 1` and on, with as many digits as the last one needs."""
+        """One choice per layer, `layer 01` and so on, numbered with equally many digits."""
         digits = len(str(len(self.layers)))
         return {
             f"layer {i:0{digits}}": CategoricalDistribution(
@@ -106,17 +106,17 @@ class LayeredSpace(Space):
         }
 
     def decode(self, params: Mapping[str, Any]) -> str:
-        """Choices to string; every combination is feasible."""
+        """Turn choices into a string; every combination is feasible."""
         codes = {label: code for code, label in self.labels.items()}
         return self.separator.join(codes[params[name]] for name in self.choices)
 
     def encode(self, arch: str) -> dict[str, Any]:
-        """String to choices."""
+        """Turn a string into choices."""
         labels = (self.labels[code] for code in self.codes(arch))
         return dict(zip(self.choices, labels, strict=True))
 
     def canonical(self, text: str) -> str:
-        """The codes joined again. Raises ArchitectureError."""
+        """Normalise a string. Raises ArchitectureError."""
         return self.separator.join(self.codes(text))
 
     def supernet(self, bn_mode: BatchNormMode) -> Supernet:
@@ -129,12 +129,12 @@ class LayeredSpace(Space):
         return _Network(self, (self.candidate(*layer, bn_mode) for layer in chosen), bn_mode)
 
     def cost(self, arch: str) -> Cost:
-        """The fixed part plus a look-up per layer."""
+        """Add the fixed part and a look-up per layer."""
         chosen = zip(self.codes(arch), self.layers, strict=True)
-        return sum((self._table[layer] for layer in chosen), self._fixed_cost)
+        return sum((_layer_cost(self, *layer) for layer in chosen), self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """The searched layers in a row."""
+        """Describe the searched layers, in a row."""
         chosen = zip(self.codes(arch), self.layers, strict=True)
         return (Strip("searched layers", tuple(self._layer(*layer) for layer in chosen)),)
 
@@ -145,18 +145,6 @@ class LayeredSpace(Space):
         if shape.is_plain:
             return Layer(label, Kind.IDENTITY, 0, 1, *output)
         return Layer(f"{label} (1×1)", Kind.CONVOLUTION, 1, 1, *output)  # a projection
-
-    @cached_property
-    def _table(self) -> dict[tuple[str, LayerShape], Cost]:
-        with torch.device("meta"):
-            return {
-                (code, shape): count(
-                    self.candidate(code, shape, BatchNormMode.USUAL),
-                    *(shape.inputs, shape.size, shape.size),
-                )
-                for shape in set(self.layers)
-                for code in self.candidates(shape)
-            }
 
     @cached_property
     def _fixed_cost(self) -> Cost:
@@ -170,26 +158,33 @@ class LayeredSpace(Space):
             )
 
 
+@cache
+def _layer_cost(space: LayeredSpace, code: str, shape: LayerShape) -> Cost:
+    with torch.device("meta"):
+        candidate = space.candidate(code, shape, BatchNormMode.USUAL)
+        return count(candidate, shape.inputs, shape.size, shape.size)
+
+
 class _Trunk(nn.Module):
-    """What every network of a space shares around its searched layers."""
+    """The parts that all networks of a space share around their searched layers."""
 
     def __init__(
         self, space: LayeredSpace, layers: Iterable[nn.Module], bn_mode: BatchNormMode
     ) -> None:
         super().__init__()
         self.stem = space.stem(bn_mode)
-        self.stem_tap = FeatureNode(searched=False)
+        self.stem_node = FeatureNode(searched=False)
         self.layers = nn.ModuleList(layers)
-        self.taps = nn.ModuleList(FeatureNode() for _ in space.layers)
+        self.feature_nodes = nn.ModuleList(FeatureNode() for _ in space.layers)
         self.head = space.head(bn_mode)
         self.classifier = nn.Linear(space.features, space.classes)
         initialise(self)
 
     def run(self, images: Tensor, path: Iterable[nn.Module]) -> Tensor:
-        """Class scores of `images`, the searched layers being `path`."""
-        x = self.stem_tap(self.stem(images))
-        for operation, tap in zip(path, self.taps, strict=True):
-            x = tap(operation(x))
+        """Class scores of `images`, with `path` as the searched layers."""
+        x = self.stem_node(self.stem(images))
+        for operation, node in zip(path, self.feature_nodes, strict=True):
+            x = node(operation(x))
         scores: Tensor = self.classifier(self.head(x).mean((2, 3)))
         return scores
 
@@ -203,7 +198,7 @@ class _Network(_Trunk):
 
 
 class LayeredSupernet(_Trunk, Supernet):
-    """Every candidate of every layer; a forward pass runs one of them a layer."""
+    """Every candidate of every layer; a forward pass runs one per layer."""
 
     def __init__(self, space: LayeredSpace, bn_mode: BatchNormMode) -> None:
         layers = (
@@ -221,17 +216,17 @@ class LayeredSupernet(_Trunk, Supernet):
         return self.run(images, self._chosen(arch))
 
     def bn_gammas(self, arch: str) -> list[Tensor]:
-        """γ that ends the operation of each layer; what has no BatchNorm has none."""
-        return last_scales(self._chosen(arch))
+        """γ of the last BatchNorm of each chosen operation that has one."""
+        return last_gammas(self._chosen(arch))
 
     def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
-        """The trunk's entries, and those of the chosen candidates under the layer's name."""
+        """The shared entries, and those of the chosen candidates under the layer's name."""
         state = {k: v for k, v in self.state_dict().items() if not k.startswith("layers.")}
         for layer, operation in enumerate(self._chosen(arch)):
             state |= {f"layers.{layer}.{k}": v for k, v in operation.state_dict().items()}
         return state
 
     def _chosen(self, arch: str) -> list[nn.Module]:
-        """The operation of each layer."""
+        """The chosen operation of each layer."""
         codes = enumerate(self.space.codes(arch))
         return [self.layers.get_submodule(f"{layer}.{code}") for layer, code in codes]

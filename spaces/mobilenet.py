@@ -24,15 +24,15 @@ STEM, FIRST, HEAD = 40, 24, 1728
 class MobileNet(LayeredSpace):
     """Stem 3×3 to 40, MBConv to 24, 21 searched layers, 1×1 to 1728, classifier.
 
-    The space for images of your own: 2·10¹⁷ networks of the size that phones run, at any image
-    size, without options.
+    The space for your own images: 2·10¹⁷ networks small enough for a phone, at any image size,
+    without options.
 
     Each layer is one of six MBConv blocks (kernel 3, 5, 7 × expansion 3, 6) or, in the 15 layers
-    whose input and output shapes agree, a skip. On images of at most 64 px the first two
-    strides (the stem's and the first stage's) are 1 instead of 2, so that the last layers still
-    see 4×4 pixels of a 32 px image.
+    whose input and output shapes agree, a skip. For images of at most 64 px the first two strides
+    (of the stem and the first stage) are 1 instead of 2, so that the last layers still see 4×4
+    pixels of a 32 px image.
 
-    An architecture is 21 integers joined by commas: −1 skip, 0–5 the candidates in the order
+    An architecture is 21 integers joined by commas: −1 is a skip, 0–5 are the blocks in the order
     3/e3, 3/e6, 5/e3, 5/e6, 7/e3, 7/e6.
     """
 
@@ -48,7 +48,7 @@ class MobileNet(LayeredSpace):
 
     @cached_property
     def layers(self) -> tuple[LayerShape, ...]:
-        """The shapes of the 21 layers; a stage is its channels, layers and first stride."""
+        """The shapes of the 21 layers. A stage is given as channels, layers and first stride."""
         stages = (
             (32, 4, self._first_stride),
             *((56, 4, 2), (112, 4, 2), (128, 4, 1), (256, 4, 2), (432, 1, 1)),
@@ -65,7 +65,7 @@ class MobileNet(LayeredSpace):
         )
 
     def candidates(self, shape: LayerShape) -> tuple[str, ...]:
-        """The blocks, and the skip where the shapes agree."""
+        """The six blocks, and the skip where the shapes agree."""
         return (*BLOCKS, SKIP) if shape.is_plain else (*BLOCKS,)
 
     def candidate(self, code: str, shape: LayerShape, bn_mode: BatchNormMode) -> nn.Module:

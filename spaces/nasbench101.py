@@ -29,18 +29,18 @@ LOOKS = {
 @register
 @dataclass(frozen=True)
 class NASBench101(Space):
-    """Stem 3×3, three stacks of equal cells with max pooling and twice the channels between.
+    """Stem 3×3 and three stacks of equal cells, with max pooling and doubled channels between.
 
     The benchmark trained all 423,624 cells on CIFAR-10.
 
     A cell has at most five inner vertices and nine edges; every vertex is a 3×3 or 1×1
     convolution (with BatchNorm and ReLU) or 3×3 max pooling. The defaults are the published
     network. `channels` is the width of the stem and the first stack, `modules` the number of
-    cells a stack; both raise ValueError when they are too small.
+    cells per stack; too small values raise ValueError.
 
     An architecture is the upper triangle of the adjacency matrix as bits, row by row, then `:`
-    and the operations of the inner vertices joined by `|`. Of isomorphic cells the canonical
-    one is that which the benchmark lists, so its parameters are those published.
+    and the operations of the inner vertices joined by `|`. The canonical one among isomorphic
+    cells is the one that the benchmark lists, so parameters match the published ones.
     """
 
     name: ClassVar[str] = "nasbench101"
@@ -49,7 +49,7 @@ class NASBench101(Space):
     channels: int = 128
 
     def __post_init__(self) -> None:
-        # Nine edges let at most four inner vertices feed the output, and each needs a channel.
+        # with nine edges at most four inner vertices feed the output, and each needs a channel
         for option, least in (("modules", 1), ("channels", 4)):
             value = getattr(self, option)
             if not isinstance(value, int) or value < least:
@@ -67,23 +67,23 @@ class NASBench101(Space):
         return tuple(shapes)
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        """Five vertices, each an operation or `none`; what they read; five extra edges."""
+        """Five vertices, each an operation or `none`; the vertex each reads; five extra edges."""
         return choices.distributions()
 
     def decode(self, params: Mapping[str, Any]) -> str:
-        """Choices to string. Raises InfeasibleError for one draw in 506: too many edges."""
+        """Turn choices into a string. Raises InfeasibleError for too many edges (1 draw in 506)."""
         return str(choices.decode(params))
 
     def encode(self, arch: str) -> dict[str, Any]:
-        """String to choices."""
+        """Turn a string into choices."""
         return choices.encode(canonical_cell(arch))
 
     def canonical(self, text: str) -> str:
-        """The pruned cell as the benchmark lists it. Raises ArchitectureError."""
+        """Prune the cell and write it as the benchmark lists it. Raises ArchitectureError."""
         return str(canonical_cell(text))
 
     def supernet(self, bn_mode: BatchNormMode) -> Supernet:
-        """Each operation at each of five vertices of each cell, at the width of the cell."""
+        """Each operation at each of the five vertices of each cell, at the width of the cell."""
         return NASBench101Supernet(self, bn_mode)
 
     def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
@@ -92,7 +92,7 @@ class NASBench101(Space):
         return _Network(self, (PlainCell(shape, cell, bn_mode) for shape in self.shapes), bn_mode)
 
     def cost(self, arch: str) -> Cost:
-        """The fixed part plus a look-up per part of each cell."""
+        """Add the fixed part and a look-up per part of each cell."""
         cell = canonical_cell(arch)
         parts = (
             _part_cost(part, shape.size)
@@ -102,7 +102,7 @@ class NASBench101(Space):
         return sum(parts, self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """The cell, its operations being the vertices."""
+        """Describe the cell, whose vertices are the operations."""
         cell = canonical_cell(arch)
         inner = (LOOKS[operation] for operation in cell.operations)
         ends = (Vertex(name, Kind.TERMINAL) for name in ("input", "output"))
@@ -125,28 +125,28 @@ def _part_cost(part: Part, size: int) -> Cost:
 
 
 class _Trunk(nn.Module):
-    """What every network of the space shares around its cells."""
+    """The parts that all networks of the space share around their cells."""
 
     def __init__(
         self, space: NASBench101, cells: Iterable[nn.Module], bn_mode: BatchNormMode
     ) -> None:
         super().__init__()
-        self.modules_a_stack = space.modules
+        self.modules_per_stack = space.modules
         self.stem = Part(STEM, 3, space.channels).build(bn_mode)
-        self.stem_tap = FeatureNode(searched=False)
+        self.stem_node = FeatureNode(searched=False)
         self.cells = nn.ModuleList(cells)
-        self.taps = nn.ModuleList(FeatureNode() for _ in space.shapes)
+        self.feature_nodes = nn.ModuleList(FeatureNode() for _ in space.shapes)
         self.downsample = nn.MaxPool2d(2, ceil_mode=True)
         self.classifier = nn.Linear(space.shapes[-1].outputs, space.classes)
         initialise(self)
 
     def run(self, images: Tensor, path: Iterable[Callable[[Tensor], Tensor]]) -> Tensor:
-        """Class scores of `images`, the cells being `path`."""
-        x = self.stem_tap(self.stem(images))
-        for i, (cell, tap) in enumerate(zip(path, self.taps, strict=True)):
-            if i and i % self.modules_a_stack == 0:
+        """Class scores of `images`, with `path` as the cells."""
+        x = self.stem_node(self.stem(images))
+        for i, (cell, node) in enumerate(zip(path, self.feature_nodes, strict=True)):
+            if i and i % self.modules_per_stack == 0:
                 x = self.downsample(x)
-            x = tap(cell(x))
+            x = node(cell(x))
         scores: Tensor = self.classifier(x.mean((2, 3)))
         return scores
 
@@ -162,7 +162,7 @@ class _Network(_Trunk):
 class NASBench101Supernet(_Trunk, Supernet):
     """Every operation at every vertex; an architecture uses as many channels as it needs.
 
-    Vertex v of the canonical cell takes the operations of the v-th of five places.
+    Vertex v of the canonical cell uses the operations at the v-th of five vertices.
     """
 
     def __init__(self, space: NASBench101, bn_mode: BatchNormMode) -> None:
@@ -172,10 +172,10 @@ class NASBench101Supernet(_Trunk, Supernet):
     def forward(self, images: Tensor, arch: str) -> Tensor:
         """N×3×H×W images to N×classes scores along `arch`."""
         cell = canonical_cell(arch)
-        return self.run(images, (partial(place, cell=cell) for place in self.cells))
+        return self.run(images, (partial(super_cell, cell=cell) for super_cell in self.cells))
 
     def bn_gammas(self, arch: str) -> list[Tensor]:
-        """γ of each vertex of each cell, as wide as the vertex; biased pooling has none."""
+        """γ of each vertex of each cell that has a BatchNorm, as wide as the vertex."""
         return [
             layer.weight[: part.outputs]
             for _, name, part, module in self._chosen(arch)
@@ -185,7 +185,7 @@ class NASBench101Supernet(_Trunk, Supernet):
         ]
 
     def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
-        """The trunk's entries, and those of the parts of each cell, cut to their width."""
+        """The shared entries, and those of the parts of each cell, sliced to their width."""
         state = {k: v for k, v in self.state_dict().items() if not k.startswith("cells.")}
         for i, name, part, module in self._chosen(arch):
             state |= {f"cells.{i}.{name}.{k}": v for k, v in module.subnet_state_dict(part).items()}
@@ -193,7 +193,7 @@ class NASBench101Supernet(_Trunk, Supernet):
 
     def _chosen(self, arch: str) -> Iterator[tuple[int, str, Part, SlicedPart]]:
         cell = canonical_cell(arch)
-        for i, place in enumerate(self.cells):
-            assert isinstance(place, SuperCell)
-            for chosen in place.chosen(cell):
+        for i, super_cell in enumerate(self.cells):
+            assert isinstance(super_cell, SuperCell)
+            for chosen in super_cell.chosen(cell):
                 yield i, *chosen

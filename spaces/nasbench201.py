@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spaces import register
 from spaces.base import ArchitectureError, FeatureNode, Space, Supernet
-from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_scales
+from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
 from spaces.cost import Cost, count
 from spaces.ops import AvgPool, ReLUConvBN, Skip, conv
 from spaces.sketch import Graph, Kind, Sketch, Vertex
@@ -38,21 +38,22 @@ PATTERN = re.compile(re.escape(TEMPLATE).replace(r"\{\}", r"(\w+)"))
 @register
 @dataclass(frozen=True)
 class NASBench201(Space):
-    """Stem 3×3, three stages of one cell repeated, residual blocks that halve the size between.
+    """Stem 3×3, three stages of one repeated cell, residual blocks that halve the size between.
 
     The benchmark trained all 15,625 cells on CIFAR-10, CIFAR-100 and 16 px ImageNet.
 
-    A cell has four nodes; the last three each sum what arrives over one edge from every node
-    before. An architecture is the six operations, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`: node 1,
-    then 2, then 3, `~` before the node an edge comes from. Isomorphic cells stay distinct, as in
-    the benchmark, and an edge that leads to no output is computed and costed, as there.
+    A cell has four nodes; each of the last three sums one edge from every node before it. An
+    architecture is the six operations, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`: the edges into node
+    1, then 2, then 3, with the node an edge comes from after `~`. As in the benchmark, isomorphic
+    cells stay distinct, and an edge that does not reach the output is computed and counted.
 
     Args:
-        cells: Cells a stage; the benchmark's networks have 5.
-        channels: Width of the first stage, doubled with each; the benchmark's networks have 16.
+        cells: Cells per stage; the benchmark's networks have 5.
+        channels: Width of the first stage, doubled in each of the next two; the benchmark's
+            networks have 16.
 
     Raises:
-        ValueError: An option is no positive integer.
+        ValueError: An option is not a positive integer.
     """
 
     name: ClassVar[str] = "nasbench201"
@@ -68,25 +69,25 @@ class NASBench201(Space):
 
     @cached_property
     def stages(self) -> tuple[tuple[int, int], ...]:
-        """Channels, and height in pixels, of the cells of each stage."""
+        """Channels and height in pixels of the cells of each stage."""
         half = -(-self.image_size // 2)
         sizes = (self.image_size, half, -(-half // 2))
         return tuple((self.channels * 2**i, size) for i, size in enumerate(sizes))
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        """One choice an edge, `edge 1<-0` to `edge 3<-2`: into the first node, from the second."""
+        """One choice per edge, `edge 1<-0` to `edge 3<-2`."""
         return {f"edge {node}<-{source}": CategoricalDistribution(OPS) for node, source in EDGES}
 
     def decode(self, params: Mapping[str, Any]) -> str:
-        """Choices to string; every combination is feasible."""
+        """Turn choices into a string; every combination is feasible."""
         return TEMPLATE.format(*(params[name] for name in self.choices))
 
     def encode(self, arch: str) -> dict[str, Any]:
-        """String to choices."""
+        """Turn a string into choices."""
         return dict(zip(self.choices, self.operations(arch), strict=True))
 
     def canonical(self, text: str) -> str:
-        """The string itself. Raises ArchitectureError."""
+        """Check a string, which is its own canonical form. Raises ArchitectureError."""
         return TEMPLATE.format(*self.operations(text))
 
     def operations(self, arch: str) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ class NASBench201(Space):
         return match.groups()
 
     def supernet(self, bn_mode: BatchNormMode) -> Supernet:
-        """All candidates of every edge, with weights of its own in each cell."""
+        """All candidates of every edge; each cell has its own weights."""
         return NASBench201Supernet(self, bn_mode)
 
     def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
@@ -115,11 +116,11 @@ class NASBench201(Space):
         return _Network(self, cells, bn_mode)
 
     def cost(self, arch: str) -> Cost:
-        """The fixed part plus a look-up per edge."""
+        """Add the fixed part and a look-up per edge."""
         return sum((self._table[op] for op in self.operations(arch)), self._fixed_cost)
 
     def sketch(self, arch: str) -> Sketch:
-        """The cell: its nodes, and the operation between each two that have one."""
+        """Describe the cell: its nodes, and between them the operations other than `none`."""
         vertices = [
             Vertex("input", Kind.TERMINAL),
             *(Vertex(str(node), Kind.NODE) for node in (1, 2)),
@@ -139,7 +140,7 @@ class NASBench201(Space):
 
     @cached_property
     def _table(self) -> dict[str, Cost]:
-        """What each operation costs on one edge, over all cells."""
+        """The cost of each operation on one edge, over all cells."""
         table = dict.fromkeys(OPS, Cost())
         with torch.device("meta"):
             for op in set(OPS) - {NONE}:
@@ -163,7 +164,7 @@ class NASBench201(Space):
 
 
 def _candidate(op: str, channels: int, bn_mode: BatchNormMode) -> nn.Module:
-    """The operation `op`, which keeps N×channels×H×W; NONE has no module."""
+    """The operation `op`, which keeps N×channels×H×W; `none` has no module."""
     if op == SKIP:
         return Skip(channels, bn_mode)
     if op == POOL:
@@ -172,14 +173,14 @@ def _candidate(op: str, channels: int, bn_mode: BatchNormMode) -> nn.Module:
 
 
 def _key(edge: tuple[int, int]) -> str:
-    """An edge's name among the modules of its cell."""
+    """The name of an edge among the modules of its cell."""
     return "edge_{}_{}".format(*edge)
 
 
 class _Reduction(nn.Module):
     """Residual block that halves the size and doubles the channels.
 
-    No choice is made here, so there is no bias to remove and both BatchNorms learn.
+    Nothing is chosen here, so there is no bias to remove, and both BatchNorms are trainable.
     """
 
     def __init__(self, inputs: int, bn_mode: BatchNormMode) -> None:
@@ -188,28 +189,28 @@ class _Reduction(nn.Module):
             ReLUConvBN(inputs, 2 * inputs, 3, 2, bn_mode),
             ReLUConvBN(2 * inputs, 2 * inputs, 3, 1, bn_mode),
         )
-        # Rounding up makes odd sizes agree with the strided convolution; even ones do not change.
+        # rounding up matches the strided convolution on odd sizes
         self.shortcut = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), conv(inputs, 2 * inputs, 1))
-        self.tap = FeatureNode(searched=False)
+        self.feature_node = FeatureNode(searched=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W to N×2C×⌈H/2⌉×⌈W/2⌉."""
-        y: Tensor = self.tap(self.body(x) + self.shortcut(x))
+        y: Tensor = self.feature_node(self.body(x) + self.shortcut(x))
         return y
 
 
 def run_cell(x: Tensor, edges: Mapping[str, nn.Module]) -> Tensor:
-    """The last node; an edge without module brings nothing, a node without edges is zero."""
+    """The last node of the cell; edges without a module are left out, nodes without edges zero."""
     nodes = [x]
     for node in (1, 2, 3):
         keys = [_key((node, source)) for source in range(node)]
-        arriving = [edges[k](nodes[i]) for i, k in enumerate(keys) if k in edges]
-        nodes.append(sum(arriving[1:], arriving[0]) if arriving else torch.zeros_like(x))
+        inputs = [edges[k](nodes[i]) for i, k in enumerate(keys) if k in edges]
+        nodes.append(sum(inputs[1:], inputs[0]) if inputs else torch.zeros_like(x))
     return nodes[-1]
 
 
 class _Trunk(nn.Module):
-    """What every network of the space shares around the edges of its cells."""
+    """The parts that all networks of the space share around the edges of their cells."""
 
     def __init__(
         self, space: NASBench201, cells: Iterable[nn.ModuleDict], bn_mode: BatchNormMode
@@ -219,7 +220,7 @@ class _Trunk(nn.Module):
             conv(3, space.channels, 3), bn_mode.last(space.channels), FeatureNode(searched=False)
         )
         self.cells = nn.ModuleList(cells)
-        self.taps = nn.ModuleList(FeatureNode() for _ in self.cells)
+        self.feature_nodes = nn.ModuleList(FeatureNode() for _ in self.cells)
         self.reductions = nn.ModuleList(_Reduction(c, bn_mode) for c, _ in space.stages[:-1])
         width, _ = space.stages[-1]
         self.head = nn.Sequential(bn_mode.last(width), nn.ReLU(inplace=True))
@@ -228,12 +229,12 @@ class _Trunk(nn.Module):
         initialise(self)
 
     def run(self, images: Tensor, path: Iterable[Mapping[str, nn.Module]]) -> Tensor:
-        """Class scores of `images`, the edges of the cells being `path`."""
+        """Class scores of `images`, with `path` as the edges of the cells."""
         x = self.stem(images)
-        for i, (edges, tap) in enumerate(zip(path, self.taps, strict=True)):
+        for i, (edges, node) in enumerate(zip(path, self.feature_nodes, strict=True)):
             if i and i % self.stage_length == 0:
                 x = self.reductions[i // self.stage_length - 1](x)
-            x = tap(run_cell(x, edges))
+            x = node(run_cell(x, edges))
         scores: Tensor = self.classifier(self.head(x).mean((2, 3)))
         return scores
 
@@ -247,7 +248,7 @@ class _Network(_Trunk):
 
 
 class NASBench201Supernet(_Trunk, Supernet):
-    """Every candidate of every edge; a forward pass runs one of them an edge, `none` nothing."""
+    """Every candidate of every edge; a forward pass runs one per edge."""
 
     def __init__(self, space: NASBench201, bn_mode: BatchNormMode) -> None:
         cells = (
@@ -267,11 +268,11 @@ class NASBench201Supernet(_Trunk, Supernet):
         return self.run(images, self._chosen(arch))
 
     def bn_gammas(self, arch: str) -> list[Tensor]:
-        """γ of each chosen operation over all cells; `none`, biased skip and pool have none."""
-        return last_scales(op for edges in self._chosen(arch) for op in edges.values())
+        """γ of the last BatchNorm of each chosen operation that has one, over all cells."""
+        return last_gammas(op for edges in self._chosen(arch) for op in edges.values())
 
     def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
-        """The trunk's entries, and those of the chosen candidates under the edge's name."""
+        """The shared entries, and those of the chosen candidates under the edge's name."""
         state = {k: v for k, v in self.state_dict().items() if not k.startswith("cells.")}
         for cell, edges in enumerate(self._chosen(arch)):
             for key, operation in edges.items():
@@ -280,7 +281,7 @@ class NASBench201Supernet(_Trunk, Supernet):
         return state
 
     def _chosen(self, arch: str) -> list[dict[str, nn.Module]]:
-        """The operation of each edge that has one, cell by cell."""
+        """The chosen operation of each edge but `none`, cell by cell."""
         chosen = [
             (_key(edge), op)
             for edge, op in zip(EDGES, self.space.operations(arch), strict=True)

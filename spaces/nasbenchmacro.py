@@ -25,14 +25,14 @@ class NASBenchMacro(LayeredSpace):
 
     The benchmark trained all 6,561 networks on CIFAR-10 (32 px). There are no options.
 
-    An architecture is eight digits: 0 identity, 1 an MBConv block of kernel 3 and expansion 3,
-    2 one of kernel 5 and expansion 6. The first layer of each stage (1, 3 and 6) halves the size
-    and widens; there identity is a strided 1×1 convolution.
+    An architecture is eight digits: 0 is the identity, 1 an MBConv block of kernel 3 and expansion
+    3, 2 one of kernel 5 and expansion 6. The first layer of each stage (1, 3 and 6) halves the
+    size and widens; there the identity is a strided 1×1 convolution.
 
-    Layers 4 and 5 have one shape, and so have 7 and 8. Between them an identity before a block or
-    behind it makes the same stand-alone network: `00010000` and `00001000` differ in name only.
-    Such twins stay distinct, as in the benchmark, which trained each of them; in a supernet each
-    layer has weights of its own, so their scores differ too.
+    Layers 4 and 5 have the same shape, and so have 7 and 8, so an identity before a block or after
+    it gives the same stand-alone network: `00010000` and `00001000` differ in name only. They stay
+    distinct, as in the benchmark, which trained both. In a supernet each layer has its own
+    weights, so their scores differ too.
     """
 
     name: ClassVar[str] = "nasbenchmacro"
@@ -51,7 +51,7 @@ class NASBenchMacro(LayeredSpace):
         return nn.Sequential(conv(3, STEM, 3), bn_mode.last(STEM), nn.ReLU(inplace=True))
 
     def candidate(self, code: str, shape: LayerShape, bn_mode: BatchNormMode) -> nn.Module:
-        """A block or an identity, which is a projection where input and output shapes differ."""
+        """A block, or the identity, which is a projection where input and output shapes differ."""
         if code in BLOCKS:
             block = (*BLOCKS[code], shape.stride, bn_mode)
             return MBConv(shape.inputs, shape.outputs, *block, activation=nn.ReLU)

@@ -1,4 +1,4 @@
-"""Operations that several spaces use: each keeps to the BatchNorm mode it is given."""
+"""Operations that several spaces share, in any BatchNorm mode."""
 
 from torch import Tensor, nn
 
@@ -6,12 +6,12 @@ from spaces.batchnorm import BatchNormMode
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps the size at stride 1."""
+    """A convolution without bias, padded so that stride 1 keeps the size."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 
 class ReLUConvBN(nn.Sequential):
-    """ReLU, convolution, BatchNorm. Not in place: other operations may read the same input."""
+    """ReLU, convolution, BatchNorm. Not in place, since other operations may read the input."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int, bn_mode: BatchNormMode
@@ -71,7 +71,7 @@ class MaxPool(nn.Sequential):
 
 
 class AvgPool(nn.Sequential):
-    """3×3 average pooling; at the border the mean of what is there."""
+    """3×3 average pooling; padding does not count."""
 
     def __init__(self, channels: int, stride: int, bn_mode: BatchNormMode) -> None:
         super().__init__(

@@ -1,6 +1,7 @@
-"""What an architecture looks like, said without saying how it is drawn.
+"""What an architecture looks like, regardless of how it is drawn.
 
-A space answers `sketch` with these; `app/drawing/` turns them into pictures and knows no space.
+A space describes an architecture in these terms, and `app/diagram.py`, which knows no space, draws
+it.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a vertex or layer does, which decides its colour."""
+    """What a vertex or layer does; it decides the colour."""
 
     TERMINAL = "input or output"
     NODE = "sum"
@@ -20,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Vertex:
-    """A box of a graph: its text, what it does, and the kernel size of a convolution."""
+    """A box of a graph: its text, its kind, and the kernel size if it is a convolution."""
 
     label: str
     kind: Kind
@@ -29,7 +30,7 @@ class Vertex:
 
 @dataclass(frozen=True)
 class Graph:
-    """A cell: `edges` lead from one index of `vertices` to another, without a circle."""
+    """A cell, an acyclic graph: each edge leads from one index of `vertices` to another."""
 
     title: str
     vertices: tuple[Vertex, ...]
@@ -38,9 +39,9 @@ class Graph:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a chain: its text, what it does, its channels and the pixels it puts out.
+    """One layer of a chain: its text, its kind, its output channels and resolution in pixels.
 
-    `kernel`, `expansion` and `stride` are those of a convolution or an inverted residual block.
+    `kernel`, `expansion` and `stride` describe a convolution or an inverted residual block.
     """
 
     label: str
@@ -61,4 +62,4 @@ class Strip:
 
 
 Sketch = tuple[Graph | Strip, ...]
-"""An architecture: drawn below each other."""
+"""An architecture: its parts, drawn below each other."""

@@ -1,6 +1,7 @@
 """What many tests need: a study so small that a whole run takes seconds."""
 
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ population = 4
 def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
     """scikit-learn's digits at 16 pixels."""
     folder = tmp_path_factory.mktemp("data")
-    return load("digits", image_size=16, data_dir=folder, device=CPU, cache_dir=folder, seed=0)
+    return load("digits", image_size=16, data_dir=folder, device=CPU, cache_dir=folder)
 
 
 @pytest.fixture
@@ -79,12 +80,21 @@ def settings(tmp_path: Path) -> StudySettings:
     return StudySettings.model_validate(values)
 
 
+@pytest.fixture(scope="session")
+def searched_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs folder with the study `small` of ten trials; read only, see `study`."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "small.toml").write_text(SMALL_STUDY)
+    runs = folder / "runs"
+    assert main(["--study", str(folder / "small.toml"), "--runs", str(runs)]) == 0
+    return runs
+
+
 @pytest.fixture
-def study(study_file: Path, tmp_path: Path) -> list[str]:
-    """Options that name a study of ten trials."""
-    runs = str(tmp_path / "runs")
-    assert main(["--study", str(study_file), "--runs", runs]) == 0
-    return ["--study", "small", "--runs", runs]
+def study(searched_runs: Path, study_file: Path, tmp_path: Path) -> list[str]:
+    """Options that name a study of ten trials, in a folder of the test's own."""
+    shutil.copytree(searched_runs, tmp_path / "runs")
+    return ["--study", "small", "--runs", str(tmp_path / "runs")]
 
 
 @pytest.fixture(scope="session")

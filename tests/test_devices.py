@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import spaces
-from app.data.image_data import ImageData, Split
+from app.data import ImageData, Split
 from app.retrain.recipe import Recipe
 from app.retrain.training import NetworkTraining
 from app.scores import SCORES
@@ -102,7 +102,7 @@ def test_steps_of_a_retraining_stay_on_the_device(name: str, place: torch.device
     # labels are counted to hold a part out, once, which needs their values
     data = data_on(CPU)
     training = NetworkTraining(
-        lambda: space.network(space.sample(Random(0))), data, Recipe(batch_size=8), 0, DEVICE
+        lambda: space.network(space.sample(Random(0))), data, Recipe(batch_size=4), 0, DEVICE
     )
     training.batches._data = data_on(place)
     with Waits() as waits:

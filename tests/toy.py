@@ -106,14 +106,14 @@ class ToyNetwork(nn.Module):
             nn.ReLU(),
         )
         self.layers = nn.ModuleList(layers)
-        self.taps = nn.ModuleList(FeatureNode() for _ in range(space.length))
+        self.feature_nodes = nn.ModuleList(FeatureNode() for _ in range(space.length))
         self.classifier = nn.Linear(space.channels, space.classes)
         initialise(self)
 
     def run(self, images: Tensor, path: list[nn.Module]) -> Tensor:
         x = self.stem(images)
-        for layer, tap in zip(path, self.taps, strict=True):
-            x = tap(layer(x))
+        for layer, node in zip(path, self.feature_nodes, strict=True):
+            x = node(layer(x))
         return self.classifier(x.mean((2, 3)))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,8 +1,23 @@
-"""Pictures in, normalised batches out: `load` a data set by name or folder, `BatchStream` it."""
+"""Images in, normalised batches out: `load` a data set by name or folder, draw from `BatchStream`.
 
-from app.data.image_data import ImageData, Split
-from app.data.loading import load
-from app.data.split import hold_out
-from app.data.stream import BatchStream
+`load` opens a source (`builtin` or `folder`: class names, labels, undecoded images), decodes it
+once into uint8 tensors (`decode`, `memory`) and checks what came out.
+"""
 
-__all__ = ["BatchStream", "ImageData", "Split", "hold_out", "load"]
+from app.data.dataset import ImageData, Split, class_counts, majority_share
+from app.data.loading import load, resolve
+from app.data.split import describe_split, hold_out
+from app.data.stream import BatchStream, check_batch_size
+
+__all__ = [
+    "BatchStream",
+    "ImageData",
+    "Split",
+    "check_batch_size",
+    "class_counts",
+    "describe_split",
+    "hold_out",
+    "load",
+    "majority_share",
+    "resolve",
+]

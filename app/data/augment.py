@@ -1,4 +1,4 @@
-"""Random changes to pictures: crop and mirror a whole batch in one gather, TrivialAugment."""
+"""Random augmentation: crop and mirror a whole batch in one gather, TrivialAugment."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torchvision.transforms import v2
 
 
 def crop_and_mirror(pixels: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
-    """Shift each picture by its own offset, reflecting at the borders, and mirror some.
+    """Shift each image by its own offset, reflecting at the borders, and mirror some.
 
-    `pixels`: B×3×S×S, any type. `offsets`: int64, 2×B, down and right, each within ±(S - 1); it
-    moves the window, so the picture moves the other way. `mirrored`: bool, B, left to right after
-    the crop. Yields a batch like `pixels`, channels last, on the same device.
+    `pixels`: B×3×S×S, any type. `offsets`: int64, 2×B, down and right, each within ±(S - 1), of the
+    window, so the image moves the other way. `mirrored`: bool, B, left to right after the crop.
+    Returns a batch like `pixels`, channels last, on the same device.
     """
     size = pixels.shape[-1]
     line = torch.arange(size, device=pixels.device)
@@ -30,13 +30,13 @@ def _reflect(position: Tensor, size: int) -> Tensor:
 
 
 def trivial_augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """One random operation of random strength a picture (TrivialAugment, arXiv 2103.10158).
+    """Apply one random operation of random strength to each image (arXiv 2103.10158).
 
-    `pixels`: uint8, B×3×S×S; yields the same. torchvision draws from PyTorch's global generator,
-    so that is seeded from `generator` meanwhile: what is drawn can be resumed.
+    `pixels`: uint8, B×3×S×S; returns the same. torchvision draws from PyTorch's global generator,
+    which is seeded from `generator` meanwhile, so that training can be resumed.
     """
     transform = v2.TrivialAugmentWide()
     seed = int(torch.randint(1 << 62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return torch.stack([transform(picture) for picture in pixels])
+        return torch.stack([transform(image) for image in pixels])

@@ -1,10 +1,11 @@
-"""One picture file, or one decoded picture, to a square of RGB bytes.
+"""One image file to a square of RGB bytes.
 
 Pillow resizes with integers, so the pixels, and the fingerprint over them, do not depend on the
 processor as those of a floating-point resize would.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,37 @@ from PIL import Image, ImageOps
 from app.errors import InputError
 
 MAX_PIXELS = 100_000_000
-"""A larger picture is taken for a decompression bomb (100 megapixels are 300 MB decoded)."""
+"""A larger image is taken for a decompression bomb (100 megapixels are 300 MB decoded)."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 """Only these: a file called .jpg must not start Pillow's EPS reader, which runs Ghostscript."""
 
+ValueRanges = dict[str, tuple[float, float]]
+"""The values of black and white in a data set's deep images, by NumPy's kind of number."""
 
-def read_file(path: Path, size: int) -> NDArray[np.uint8]:
+
+class DeepImageError(Exception):
+    """An image of over 8 bits a channel, before the data set's range of such values is known."""
+
+    def __init__(self, kind: str, low: float, high: float) -> None:
+        super().__init__(kind, low, high)
+        self.kind, self.low, self.high = kind, low, high
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's first bytes are those of an image, or cannot be read."""
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except Exception as error:  # broken bytes make decoders raise anything
+        return isinstance(error, PermissionError)
+
+
+def read_file(path: Path, size: int, ranges: ValueRanges) -> NDArray[np.uint8]:
     """Decode `path` to uint8, size×size×3: upright, RGB, shorter side resized, centre cropped.
 
-    Raises InputError, naming the file, when it cannot be decoded or has over 100 megapixels.
+    Raises DeepImageError for values whose range is not in `ranges`, and InputError with the reason
+    when the file cannot be decoded or has over 100 megapixels.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -31,10 +53,11 @@ def read_file(path: Path, size: int) -> NDArray[np.uint8]:
             # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the size asked for keeps it sharp.
             image.draft("RGB", (2 * size, 2 * size))
             ImageOps.exif_transpose(image, in_place=True)
-            return to_square(_to_rgb(image), size)
+            return to_square(_to_rgb(image, ranges), size)
+    except DeepImageError:
+        raise
     except Exception as error:  # broken bytes make decoders raise anything, SyntaxError included
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"cannot read picture {path} ({reason}); mend or remove it") from error
+        raise InputError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -44,16 +67,35 @@ def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
+def value_range(low: float, high: float) -> tuple[float, float]:
+    """The values of black and white, given the extremes of all deep images of a data set.
+
+    They are 0 and 1, or those of 8, 12 or 16 bits, the first that hold all; else the extremes.
+    """
+    for limit in (1, 255, 4095, 65535):
+        if low >= 0 and high <= limit:
+            return 0, limit
+    return low, high
+
+
+def _to_bytes(values: NDArray[Any], ranges: ValueRanges) -> NDArray[np.uint8]:
+    kind = values.dtype.kind.replace("u", "i")  # signed or not says little about what is stored
+    if not np.isfinite(values).all():
+        raise ValueError("some pixels are not finite")
+    if kind not in ranges:
+        raise DeepImageError(kind, float(values.min()), float(values.max()))
+    black, white = ranges[kind]
+    span = white - black
+    # each of 256 steps takes as many values, so 16 bits keep their high byte and 8 bits all
+    scale = 256 / (span + 1 if span > 1 else span or 1)
+    return ((values.astype(np.float64) - black) * scale).clip(0, 255).astype(np.uint8)
+
+
+def _to_rgb(image: Image.Image, ranges: ValueRanges) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = Image.fromarray(_to_bytes(np.asarray(image), ranges))
     if image.has_transparency_data:
         # Pixels that cannot be seen hold arbitrary colours: show them as a page would, white.
         page = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
-    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion clips at 255
-        high_bytes = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
-        return Image.fromarray(high_bytes).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 bits")
-    return image.convert("RGB")
+        image = Image.alpha_composite(page, image.convert("RGBA"))
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,56 +1,55 @@
 """`load`: from what the user calls a data set to decoded pixels where they fit."""
 
+import warnings
 from pathlib import Path
 
 import torch
+from PIL import Image
 
-from app.console import console
-from app.data import storage
-from app.data.filling import fill
+from app.console import notice
+from app.data import memory
+from app.data.builtin import BUILT_IN
+from app.data.dataset import ImageData, channel_statistics, fingerprint
+from app.data.decode_all import decode_all
 from app.data.folder import LAYOUT, read_folder
-from app.data.image_data import ImageData, Split, channel_statistics, fingerprint
-from app.data.pictures import Pictures, Source
-from app.data.registry import readers
+from app.data.split import Source
 from app.errors import InputError
 
 MIN_SIZE = 8
-MOST_BROKEN = 10
-"""A data set is refused if more than one picture in so many cannot be read."""
-NAMED = 10
-"""So many of them are named."""
+
+
+def resolve(name: str) -> str:
+    """The name under which a study keeps a data set: a folder's is its absolute path."""
+    if name in BUILT_IN or not (folder := _folder(name)).is_dir():
+        return name
+    return str(folder.absolute())
 
 
 def load(
-    name: str,
-    *,
-    image_size: int,
-    data_dir: Path,
-    device: torch.device,
-    cache_dir: Path,
-    seed: int = 0,
+    name: str, *, image_size: int, data_dir: Path, device: torch.device, cache_dir: Path
 ) -> ImageData:
-    """Load a registered data set, or a folder of pictures, at `image_size` pixels.
+    """Load a built-in data set, or a folder of images, at `image_size` pixels.
 
     Downloads go to `data_dir`. Pixels that exceed half of the device's free memory stay on the
-    host; those that exceed half of the host's go to a temporary file in `cache_dir`. `seed` has
-    no influence: splits are fixed so that every study of a data set is judged on the same test.
-    Raises InputError for an unknown name and for a folder or picture that cannot be used.
+    host; those that exceed half of the host's go to a temporary file in `cache_dir`. Says in one
+    line each what is left out, what is nearly constant, and how deep images are scaled.
+    Raises InputError for an unknown name and for a folder or images that cannot be used.
     """
     if image_size < MIN_SIZE:
         raise InputError(f"image size {image_size} is too small; choose {MIN_SIZE} or more")
-    source = _open(name, data_dir)
-    size = (len(source.train) + len(source.test)) * 3 * image_size**2
-    in_memory = storage.fits(size, storage.HOST)
-
-    def decode(pictures: Pictures, description: str) -> Split:
-        pixels = storage.allocate(len(pictures), image_size, in_memory, cache_dir)
-        broken = fill(pixels, pictures, description)
-        labels = torch.tensor(pictures.labels, dtype=torch.int64)
-        return without_broken(Split(pixels, labels), broken, description)
-
-    train, test = decode(source.train, "train pictures"), decode(source.test, "test pictures")
+    with warnings.catch_warnings():
+        # Pillow warns from 89 megapixels on; `decode.read_file` has a limit of its own.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        source = _open(name, data_dir)
+        size = (len(source.train) + len(source.test)) * 3 * image_size**2
+        in_memory = memory.fits(size, memory.HOST)
+        pixels = [
+            memory.allocate(len(images), image_size, in_memory, cache_dir)
+            for images in (source.train, source.test)
+        ]
+        (train, test), ranges = decode_all(source, pixels)
     mean, std = channel_statistics(train.pixels)
-    place = device if storage.fits(size, device) else storage.HOST
+    place = device if memory.fits(size, device) else memory.HOST
     return ImageData(
         name=name,
         classes=source.classes,
@@ -60,45 +59,34 @@ def load(
         std=std.to(device),
         flip=source.flip,
         fingerprint=fingerprint(source.classes, train, test),
+        value_ranges=ranges,
     )
 
 
-def without_broken(split: Split, broken: dict[int, str], description: str) -> Split:
-    """The split without the pictures that cannot be read, which are named and counted.
-
-    Raises InputError if they are more than one in MOST_BROKEN, or all of a class.
-    """
-    if not broken:
-        return split
-    first = next(iter(broken.values()))
-    kept = [i for i in range(len(split)) if i not in broken]
-    lost = set(split.labels.tolist()) - set(split.labels[kept].tolist())
-    if lost or len(broken) * MOST_BROKEN > len(split):
-        raise InputError(f"{len(broken)} of {len(split)} {description} cannot be read: {first}")
-    for reason in list(broken.values())[:NAMED]:
-        console.print(f"Left out: {reason}", soft_wrap=True, markup=False)
-    console.print(f"{len(broken)} of {len(split)} {description} cannot be read and are left out.")
-    for place, i in enumerate(kept):  # in place: they may fill a file larger than the memory
-        split.pixels[place] = split.pixels[i]
-    return Split(split.pixels[: len(kept)], split.labels[kept])
-
-
 def _open(name: str, data_dir: Path) -> Source:
-    known = readers()
-    if name in known:
-        return known[name](data_dir)
+    folder = _folder(name)
+    if name in BUILT_IN:
+        if folder.is_dir():
+            notice(f"'{name}' is the built-in data set; write ./{name} for the folder.")
+        return BUILT_IN[name](data_dir)
+    if folder.is_dir():
+        return read_folder(folder)
+    if folder.exists():
+        raise InputError(f"{folder} is a file, not a folder; unpack it and give a folder {LAYOUT}")
+    raise InputError(
+        f"'{name}' is neither a built-in data set ({', '.join(BUILT_IN)}) nor an existing folder; "
+        f"give --dataset FOLDER, which holds {LAYOUT}"
+    )
+
+
+def _folder(name: str) -> Path:
     try:
         folder = Path(name).expanduser()
-        is_folder, exists = folder.is_dir(), folder.exists()
+        folder.stat()
+    except FileNotFoundError:
+        pass
     except (OSError, RuntimeError, ValueError) as error:  # no rights, unknown ~user, too long
         raise InputError(
             f"cannot look for the folder '{name}' ({error}); check path and rights"
         ) from error
-    if is_folder:
-        return read_folder(folder)
-    if exists:
-        raise InputError(f"{folder} is a file, not a folder; unpack it and give a folder {LAYOUT}")
-    raise InputError(
-        f"'{name}' is neither a known data set ({', '.join(known)}) nor an existing folder; "
-        f"a folder is given as --dataset FOLDER and holds {LAYOUT}"
-    )
+    return folder

@@ -1,38 +1,86 @@
-"""Splits by class: 80/20 where a data set has no test split, and what is held out of training."""
+"""Undecoded images, and splits by class: 80/20 into train and test, and a validation split."""
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from app.data.pictures import Pictures
+import numpy as np
+from numpy.typing import NDArray
 
-SPLIT_SEED = 20  # fixed: the study's seed must change neither the test set nor the fingerprint
+from app.data.decode import ValueRanges
+from app.errors import InputError
+
+SPLIT_SEED = 20  # fixed: the study's seed must change neither the test split nor the fingerprint
 TEST_SHARE = 0.2
 
 
-def split(pictures: Pictures) -> tuple[Pictures, Pictures]:
-    """Split into train and test, each class 80/20, at least one picture of each class in both.
+@dataclass(frozen=True)
+class LazySplit:
+    """Labelled images, decoded only when read."""
 
-    Every class needs two pictures or more; the caller checks that.
-    """
-    train, test = hold_out(pictures.labels, TEST_SHARE)
-    return pictures.subset(train), pictures.subset(test)
+    labels: Sequence[int]
+    names: Sequence[str]
+    """What messages call each image, such as its path."""
+    read: Callable[[int, int, ValueRanges], NDArray[np.uint8]]
+    """`read(index, size, ranges)`: uint8, size×size×3; called from many threads."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: Sequence[int]) -> "LazySplit":
+        """The images at `indices`, in that order."""
+        return LazySplit(
+            [self.labels[i] for i in indices],
+            [self.names[i] for i in indices],
+            lambda i, size, ranges: self.read(indices[i], size, ranges),
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before it is decoded."""
+
+    classes: tuple[str, ...]
+    train: LazySplit
+    test: LazySplit
+    flip: bool = True
+    """Whether a mirrored image still belongs to its class (false for digits)."""
+
+
+def train_test_split(images: LazySplit) -> tuple[LazySplit, LazySplit]:
+    """Split each class 80/20; a class needs two images to be in both."""
+    train, test = hold_out(images.labels, TEST_SHARE)
+    return images.subset(train), images.subset(test)
 
 
 def hold_out(labels: Sequence[int], share: float) -> tuple[list[int], list[int]]:
-    """Indices to keep and indices held out, each sorted; every class gives its share, at least one.
+    """Indices to keep and indices to hold out, both sorted; the same labels always split alike.
 
-    A class of one picture keeps it. The same labels are always split alike.
+    Each class gives `share` of its images, at least one, and keeps at least one. Raises InputError
+    if no class has two images, since nothing could be held out.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for index, label in enumerate(labels):
         members[label].append(index)
     kept: list[int] = []
-    held: list[int] = []
+    held_out: list[int] = []
     shuffler = random.Random(SPLIT_SEED)
     for label in sorted(members):
         shuffler.shuffle(members[label])
         count = min(max(1, round(share * len(members[label]))), len(members[label]) - 1)
-        held += members[label][:count]
+        held_out += members[label][:count]
         kept += members[label][count:]
-    return sorted(kept), sorted(held)
+    if not held_out:
+        raise InputError(
+            f"none of the {len(labels)} training images can be held out for validation, since no "
+            "class has two; add images"
+        )
+    return sorted(kept), sorted(held_out)
+
+
+def describe_split(labels: Sequence[int], kept: Sequence[int], held_out: Sequence[int]) -> str:
+    """One line on a split that `hold_out` made of `labels`."""
+    missing = len(set(labels)) - len({labels[i] for i in held_out})
+    line = f"{len(kept)} images to train on, {len(held_out)} held out for validation"
+    return f"{line} (none of {missing} classes, which have one image each)" if missing else line

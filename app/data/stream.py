@@ -7,31 +7,33 @@ import torch
 from torch import Tensor
 
 from app.data.augment import crop_and_mirror
-from app.data.image_data import ImageData
+from app.data.dataset import ImageData
 from app.errors import InputError
 
 Policy = Callable[[Tensor, torch.Generator], Tensor]
 """Further augmentation of a uint8 batch, B×3×S×S, drawing from the generator."""
 
 
-def check_batch_size(count: int, batch_size: int) -> None:
-    """Raises InputError unless 1 ≤ batch_size ≤ `count`, the number of training pictures."""
+def check_batch_size(
+    count: int, batch_size: int, option: str = "--set supernet.batch_size=N"
+) -> None:
+    """Raises InputError, which names `option`, unless 1 ≤ batch_size ≤ `count` training images."""
     if not 1 <= batch_size <= count:
         raise InputError(
-            f"batch size {batch_size} does not suit the {count} training pictures; "
-            f"choose 1 to {count}"
+            f"batch size {batch_size} does not suit {count} training images; "
+            f"give {option}, 1 to {count}"
         )
 
 
 class BatchStream:
     """Batches of the training split, each pass in a new order, a last partial batch dropped.
 
-    `members` are the pictures to draw from, int64 indices on the CPU; None is all of them. Of each
-    batch only `part` is made, though all of it is drawn: the parts of several processes with the
-    same seed make up the batch of one. With
-    `augment` pictures are cropped and mirrored at random, and then changed by `policy` if given.
-    Its generator lives on the CPU whatever the device, so all devices draw the same batches.
-    Raises InputError unless 1 ≤ batch_size ≤ number of pictures.
+    `members` are the images to draw from, int64 indices on the CPU; None is all of them. All of
+    each batch is drawn, but only its `part` is made: the parts of several processes with the same
+    seed make up the batch of one. With `augment`, images are cropped and mirrored at random, and
+    then changed by `policy` if given; `balanced` draws every class equally often. The generator
+    lives on the CPU whatever the device, so all devices draw the same batches. Raises InputError,
+    which names `option`, unless 1 ≤ batch_size ≤ number of images.
     """
 
     def __init__(
@@ -44,9 +46,15 @@ class BatchStream:
         members: Tensor | None = None,
         policy: Policy | None = None,
         part: slice = slice(None),
+        balanced: bool = False,
+        option: str = "--set supernet.batch_size=N",
     ) -> None:
         self._members = torch.arange(len(data.train)) if members is None else members
-        check_batch_size(len(self._members), batch_size)
+        check_batch_size(len(self._members), batch_size, option)
+        self._weights: Tensor | None = None
+        if balanced:
+            labels = data.train.labels.cpu()[self._members]
+            self._weights = 1 / labels.bincount().double()[labels]
         self._policy = policy
         self._part = part
         self._data = data
@@ -82,13 +90,13 @@ class BatchStream:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the stream that gave `state` stood, with the same batches.
+        """Continue where the stream of `state` stopped, with the same batches.
 
-        Raises InputError if that stream ran over another number of pictures.
+        Raises InputError if that stream ran over another number of images.
         """
         if len(state["order"]) != len(self._members):
             raise InputError(
-                f"the checkpoint was made with {len(state['order'])} training pictures, the data "
+                f"the checkpoint was made with {len(state['order'])} training images, and the data "
                 f"set has {len(self._members)}; give the same data set or start afresh"
             )
         self._generator.set_state(state["generator"].cpu())
@@ -96,7 +104,12 @@ class BatchStream:
         self._position = int(state["position"])
 
     def _shuffle(self) -> Tensor:
-        return self._members[torch.randperm(len(self._members), generator=self._generator)]
+        count = len(self._members)
+        if self._weights is None:
+            return self._members[torch.randperm(count, generator=self._generator)]
+        return self._members[
+            self._weights.multinomial(count, replacement=True, generator=self._generator)
+        ]
 
     def _augmented(self, pixels: Tensor) -> Tensor:
         count, reach = self._batch_size, self._data.image_size // 8

@@ -1,22 +1,22 @@
 """The rank benchmark, top to bottom: table → supernet → scores → statistics → files."""
 
+import math
 from pathlib import Path
 
+from app import locks
 from app.atomic import check_output
 from app.console import progress_bar
+from app.context import check_names, is_prepared, open_data, prepare
+from app.definition import baseline_definition, score_definition
 from app.device import pick_device
 from app.interrupt import stop_between_steps
 from app.paths import StudyPaths
-from app.rank.choice import choose_scores
-from app.rank.columns import hardware, score_columns, seconds_per_architecture
-from app.rank.measure import measure
 from app.rank.output import Result, write_result
-from app.rank.ranking import Judge
-from app.rank.store import Store
+from app.rank.scores import Measurements, choose_scores
+from app.rank.statistics import Ranker
+from app.rank.store import ScoreFile
 from app.rank.table import read_table
 from app.settings import StudySettings
-from app.workbench import baseline_definition, check_space, open_data, score_definition, set_up
-from app.workers import preparing
 
 
 def rank(
@@ -31,19 +31,19 @@ def rank(
     """Rank the architectures of a table by every score and compare with their accuracies.
 
     Args:
-        settings: The study whose supernet is trained, or resumed.
+        settings: The study; its supernet is trained first, or its training resumed.
         table_path: CSV file with a column `arch`.
         column: The column of the accuracies.
-        sample: Take so many random rows only, drawn with the seed of the study.
-        scores: Names with commas between; None is all.
-        baselines: Whether baselines are among the scores.
-        json_file: Where to write the results once more.
+        sample: Number of random rows to take, drawn with the seed of the study; None is all.
+        scores: Comma-separated names; None is all.
+        baselines: Whether to include the baselines.
+        json_file: Where to write the results, besides the study's folder.
 
     Raises:
-        InputError: Anything given is wrong; the table is checked before any training.
+        InputError: Bad input, found before any training.
     """
     chosen = choose_scores(scores, baselines)
-    check_space(settings.space)
+    check_names(settings)
     table = read_table(table_path, column)
     device = pick_device(settings.device)
     paths = StudyPaths(settings.folder)
@@ -54,24 +54,33 @@ def rank(
     table = table.canonical(space)
     if sample is not None:
         table = table.sample(sample, settings.seed)
-    with preparing(paths.folder, wait=False):
+    with locks.writing(paths.rank, wait=False):
         definition = score_definition(settings, data)
-        store = Store(paths.rank, definition, baseline_definition(settings, data))
-        context = set_up(settings, paths, device, data, space)
+        measurements = Measurements(
+            ScoreFile(paths.rank / "scores.jsonl", definition),
+            ScoreFile(paths.rank / "baselines.jsonl", baseline_definition(settings, data)),
+        )
+        # a study's supernet is only read; where it is missing or differs, rank keeps its own
+        own = StudyPaths(paths.rank)
+        where = paths if is_prepared(settings, paths, data) else own
+        context = prepare(settings, where, device, data, space)
         with stop_between_steps() as check:
-            measure(context, table.archs, chosen, store, check)
+            measurements.measure(context.scorer, table.archs, chosen, check)
 
         archs = [row.arch for row in table.rows]
         costs = [space.cost(arch) for arch in archs]
-        columns = score_columns(archs, chosen, store, context.composite)
-        judge = Judge(
+        columns = measurements.columns(archs, chosen, context.composite)
+        ranker = Ranker(
             [row.accuracy for row in table.rows], [cost.macs for cost in costs], settings.seed
         )
         rankings = {}
         with progress_bar("Statistics", len(columns)) as advance:
             for name, values in columns.items():
-                rankings[name] = judge(values)
+                rankings[name] = ranker(values)
                 advance()
+        best_first = sorted(
+            rankings, key=lambda name: (math.isnan(tau := rankings[name].tau), -tau)
+        )
         result = Result(
             study=settings.name,
             seed=settings.seed,
@@ -79,9 +88,9 @@ def rank(
             table=table,
             costs=costs,
             columns=columns,
-            rankings=rankings,
-            seconds=seconds_per_architecture(table.archs, chosen, store),
-            hardware=hardware(table.archs, chosen, store),
-            resamples=len(judge.counts),
+            rankings={name: rankings[name] for name in best_first},
+            seconds=measurements.seconds(table.archs, chosen),
+            hardware=measurements.hardware(table.archs, chosen),
+            resamples=len(ranker.counts),
         )
-        write_result(result, store.folder, json_file)
+        write_result(result, paths.rank, json_file)

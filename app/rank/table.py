@@ -1,4 +1,4 @@
-"""A table of trained accuracies: any CSV file with an `arch` column and a column of numbers."""
+"""A table of trained accuracies: any CSV file with a column `arch` and a column of numbers."""
 
 import csv
 import math
@@ -15,7 +15,7 @@ ARCH = "arch"
 
 @dataclass(frozen=True)
 class Row:
-    """One trained architecture; `place` says where in the file it stands."""
+    """One trained architecture, and its place in the file for messages."""
 
     arch: str
     accuracy: float
@@ -24,7 +24,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Trained architectures, in the order of the file. One may stand in several rows."""
+    """Trained architectures in the order of the file. One may be in several rows."""
 
     path: Path
     column: str
@@ -32,34 +32,36 @@ class Table:
 
     @property
     def archs(self) -> list[str]:
-        """The different architectures."""
+        """The architectures, each once."""
         return list(dict.fromkeys(row.arch for row in self.rows))
 
     def canonical(self, space: Space) -> "Table":
-        """The same table in the canonical strings of `space`.
+        """Replace the strings by the canonical ones of `space`.
 
-        Raises InputError with the place of the first string that the space cannot read.
+        Raises InputError with the place of the first string that is not an architecture.
         """
 
         def read(row: Row) -> Row:
             try:
                 return replace(row, arch=space.canonical(row.arch))
             except ArchitectureError as error:
-                raise InputError(f"{row.place}: no architecture of {space.name}: {error}") from None
+                raise InputError(
+                    f"{row.place}: not an architecture of {space.name}: {error}"
+                ) from None
 
         return replace(self, rows=[read(row) for row in self.rows])
 
     def sample(self, count: int, seed: int) -> "Table":
-        """`count` random rows (all, if there are fewer), the same for the same seed."""
+        """Draw `count` rows, or all if there are fewer; the same seed draws the same."""
         chosen = Random(f"rank {seed}").sample(range(len(self.rows)), min(count, len(self.rows)))
         return replace(self, rows=[self.rows[i] for i in sorted(chosen)])
 
 
 def read_table(path: Path, column: str) -> Table:
-    """Read the `arch` column and the accuracies in `column` of a UTF-8 CSV file.
+    """Read the architectures and the accuracies in `column` of a UTF-8 CSV file.
 
-    Raises InputError for a file that cannot be read, a column it lacks, fewer than two rows, or
-    an accuracy that is no finite number.
+    Raises InputError for an unreadable file, a missing column, fewer than two rows, or an accuracy
+    that is not a finite number.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -67,7 +69,7 @@ def read_table(path: Path, column: str) -> Table:
     except (OSError, ValueError, csv.Error) as error:  # also bytes that are not UTF-8
         raise InputError(f"cannot read the table '{path}': {error}") from None
     if len(rows) < 2:
-        raise InputError(f"the table '{path}' holds {len(rows)} rows: ranking needs at least 2")
+        raise InputError(f"the table '{path}' has {len(rows)} rows: ranking needs at least 2")
     return Table(path, column, rows)
 
 
@@ -88,5 +90,5 @@ def _number(text: str | None, column: str, place: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{place}: {column} is '{text or ''}', which is no finite number")
+        raise InputError(f"{place}: {column} is '{text or ''}', which is not a finite number")
     return value

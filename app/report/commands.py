@@ -5,10 +5,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from app.report.material import Material
-from app.retrain.recipe import Recipe
+from app.report.data import ReportData
 from app.retrain.result import Result
-from app.settings import StudySettings, load_settings, presets
+from app.settings import StudySettings
+from app.study_file import load_preset, presets
 
 OPTIONS = {
     "name": "study-name",
@@ -25,32 +25,35 @@ OPTIONS = {
 }
 """Fields with an option of their own; the others are given with `--set`."""
 ELSEWHERE = ("runs", "data_dir", "device", "storage")
-"""Where it runs, which does not change what comes out."""
+"""Where a study runs, which does not change its results."""
 
 
-def commands(material: Material) -> list[str]:
-    """The run, each training, and an export of the best network, for a shell."""
-    settings = material.settings
-    lines = [run_command(settings)]
-    study = shlex.join(["--study", settings.name, *_runs(settings)])
-    lines += [retrain_command(settings, result) for result in material.results]
-    own = [result for result in material.results if not result.is_baseline]
-    if own:
-        arch = shlex.quote(f"--arch={own[0].network}")
-        lines.append(f"python main.py export {study} {arch} --out model.onnx")
-    elif material.front:
-        lines += [
-            f"python main.py retrain {study} --pick knee --baseline mobilenet_v2",
-            f"python main.py export {study} --pick knee --out model.onnx",
-        ]
+def commands(data: ReportData) -> list[str]:
+    """Return the run, each training, and an export of the best network, for a shell."""
+    settings = data.settings
+    lines = [run_command(settings), *(retrain_command(settings, r) for r in data.results)]
+    trained = [result for result in data.results if not result.is_baseline]
+    if trained:
+        arch = f"--arch={trained[0].network}"
+        lines.append(study_command("export", settings, arch, "--out", "model.onnx"))
+    elif data.front:
+        pick = ("--pick", "knee", "--baseline", "mobilenet_v2")
+        lines.append(study_command("retrain", settings, *pick))
+        lines.append(study_command("export", settings, "--pick", "knee", "--out", "model.onnx"))
     return lines
 
 
+def study_command(command: str, settings: StudySettings, *options: str) -> str:
+    """Return a command on this study, quoted for a shell."""
+    runs = [] if settings.runs == Path("runs") else ["--runs", str(settings.runs)]
+    return shlex.join(["python", "main.py", command, "--study", settings.name, *runs, *options])
+
+
 def run_command(settings: StudySettings) -> str:
-    """From the preset of the same space, or the first one, and all that differs from it."""
-    same = [name for name in presets() if load_settings(name).space == settings.space]
+    """Return the run: the preset of the same space, or the first one, and all differences."""
+    same = [name for name in presets() if load_preset(name).space == settings.space]
     preset = settings.name if settings.name in same else (same or list(presets()))[0]
-    base, own = _flat(load_settings(preset)), _flat(settings)
+    base, own = _flat(load_preset(preset)), _flat(settings)
     words = ["python", "main.py", "--study", preset]
     for field in sorted(own.keys() | base.keys(), key=lambda f: (f not in OPTIONS, f)):
         value = own.get(field)
@@ -61,29 +64,20 @@ def run_command(settings: StudySettings) -> str:
                 words += [f"--{OPTIONS[field]}", _number(one)]
         else:
             words += ["--set", f"{field}={_toml(value)}"]
-    return shlex.join([*words, *_runs(settings)])
-
-
-def retrain_command(settings: StudySettings, result: Result) -> str:
-    """With every value of the recipe that is not its default."""
-    words = ["python", "main.py", "retrain", "--study", settings.name, *_runs(settings)]
-    words.append(f"--{'baseline' if result.is_baseline else 'arch'}={result.network}")
-    defaults = Recipe().model_dump()
-    names = {"learning_rate": "lr"}
-    for field, value in result.recipe.items():
-        if field == "trivial_augment" and value:
-            words.append("--trivial-augment")
-        elif field == "epochs" or (value != defaults.get(field) and field != "trivial_augment"):
-            words += [f"--{names.get(field, field).replace('_', '-')}", str(value)]
+    if settings.runs != Path("runs"):
+        words += ["--runs", str(settings.runs)]
     return shlex.join(words)
 
 
-def _runs(settings: StudySettings) -> list[str]:
-    return [] if settings.runs == Path("runs") else ["--runs", str(settings.runs)]
+def retrain_command(settings: StudySettings, result: Result) -> str:
+    """Return the training of a network, with every value that is not a default."""
+    network = f"--{'baseline' if result.is_baseline else 'arch'}={result.network}"
+    seed = [] if result.seed == settings.seed else ["--seed", str(result.seed)]
+    return study_command("retrain", settings, network, *result.recipe.arguments(), *seed)
 
 
 def _flat(settings: StudySettings) -> dict[str, Any]:
-    """Dotted fields; tables of free content, such as `space_options`, stay whole."""
+    """Flatten to dotted fields; tables of free content, such as `space_options`, stay whole."""
     flat: dict[str, Any] = {}
     for field, value in settings.model_dump(mode="json").items():
         if isinstance(value, dict) and field != "space_options":
@@ -94,7 +88,7 @@ def _flat(settings: StudySettings) -> dict[str, Any]:
 
 
 def _number(value: Any) -> str:
-    """Whole numbers without a point, others with every digit: it must be the same study again."""
+    """Write whole numbers without a point, others with every digit: the study must be the same."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -1,4 +1,4 @@
-"""A network to be trained, from the space or from torchvision, and its training to the end."""
+"""A network to train, from the space or from torchvision, and its training to the end."""
 
 import hashlib
 import json
@@ -13,46 +13,48 @@ import torch
 from torch import nn
 
 from app.console import progress_bar
-from app.data import ImageData
+from app.data import ImageData, majority_share
+from app.definition import check_definition
 from app.device import device_name
 from app.interrupt import check_or_save
+from app.latency import measure_latency
+from app.retrain.baselines import network_cost
+from app.retrain.evaluation import evaluate
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_result
-from app.retrain.training import NetworkTraining, accuracy
-from app.search.study import check_definition
+from app.retrain.training import NetworkTraining
 from app.supernet.checkpoint import load_or_refuse, save_checkpoint
-from spaces import Cost
 
 KIND = "bnnas retrained network 1"
 HINT = "move its folder away to train this network again"
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
+MAX_LABEL_CHARACTERS = 18
+"""The whole progress bar must fit into 80 columns."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network: what to call it, how to build it, what it costs, where its training lies."""
+    """A network to train."""
 
     label: str
     network: str
+    """The architecture's string, or the name of the baseline."""
     is_baseline: bool
     build: Callable[[], nn.Module]
-    cost: Cost
     definition: dict[str, Any]
-    """What decides how its training comes out."""
+    """What decides the outcome of its training."""
     folder: Path
-    trials: tuple[int, ...] = ()
-    score: float | None = None
 
 
 def training_folder(parent: Path, name: str, definition: dict[str, Any]) -> Path:
-    """The same training has the same folder, any other a folder of its own."""
+    """The folder of this training alone: its name ends in a hash of the definition."""
     text = json.dumps(definition, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     return parent / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{digest}"
 
 
 def load_best(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of the best epoch."""
+    """The weights of the best epoch. Raises InputError if they are damaged."""
     weights: dict[str, torch.Tensor] = load_or_refuse(folder / "best.pt", KIND, HINT)["network"]
     return weights
 
@@ -65,9 +67,9 @@ def train_candidate(
     device: torch.device,
     check: Callable[[], None],
 ) -> Result:
-    """Train, or go on, or read what a finished training left; then test its best epoch once.
+    """Train, resume, or read a finished training; then test its best epoch once.
 
-    `check` is called between steps and may raise KeyboardInterrupt, before which all is saved.
+    `check` is called between steps; when it raises KeyboardInterrupt, everything is saved first.
     """
     done = read_result(candidate.folder)
     if done is not None:
@@ -80,65 +82,58 @@ def train_candidate(
         training.load_state_dict(state)
     _train(training, candidate, check)
     network = candidate.build()
+    cost = network_cost(network, data.image_size)
     network.load_state_dict(load_best(candidate.folder))
+    accuracy = evaluate(network.to(device), data, data.test)
     best = training.best
     result = Result(
         network=candidate.network,
         is_baseline=candidate.is_baseline,
-        test_accuracy=accuracy(network.to(device), data, data.test.pixels, data.test.labels),
+        test_accuracy=accuracy.overall,
         validation_accuracy=best["validation_accuracy"],
         test_images=len(data.test),
         validation_images=len(training.validation),
         best_epoch=int(best["epoch"]),
         epochs=len(training.history),
-        flops=candidate.cost.macs,
-        params=candidate.cost.params,
+        flops=cost.macs,
+        params=cost.params,
         seconds=training.seconds,
         hardware=device_name(device),
         seed=seed,
-        recipe=recipe.model_dump(),
+        recipe=recipe,
         history=training.history,
         definition=candidate.definition,
         folder=candidate.folder,
+        balanced_accuracy=accuracy.balanced,
+        class_accuracy=dict(zip(data.classes, accuracy.by_class, strict=True)),
+        majority_share=majority_share(data.test.labels),
+        latency_ms=measure_latency(network, (1, 3, data.image_size, data.image_size), device),
     )
     result.save()
     return result
 
 
 def _train(training: NetworkTraining, candidate: Candidate, check: Callable[[], None]) -> None:
-    folder, definition = candidate.folder, candidate.definition
+    def save(name: str, state: dict[str, Any]) -> None:
+        content = {"definition": candidate.definition, **state}
+        save_checkpoint(candidate.folder / name, content, KIND)
 
-    def save() -> None:
-        state = {"definition": definition, **training.state_dict()}
-        save_checkpoint(folder / "last.pt", state, KIND)
+    def save_all() -> None:
+        save("last.pt", training.state_dict())
 
     saved = clock = time.monotonic()
-    with progress_bar(candidate.label[:28], training.steps, training.step_count) as advance:
-        note = _note(training)
-        advance(0, note=note)
+    label = candidate.label[:MAX_LABEL_CHARACTERS]
+    with progress_bar(label, training.steps, training.step_count) as advance:
         while not training.finished:
-            check_or_save(check, save)
-            training.step()
-            epoch_ended = training.at_epoch_end()
-            if epoch_ended and training.end_epoch():
-                # before `last.pt`: a kill between them repeats the epoch, with the same outcome
-                best = {**training.best, "network": training.average.network.state_dict()}
-                save_checkpoint(folder / "best.pt", {"definition": definition, **best}, KIND)
+            check_or_save(check, save_all)
+            epoch_ended = training.step()
+            if epoch_ended and training.best is training.history[-1]:
+                # before `last.pt`: a kill in between repeats the epoch with the same outcome
+                save("best.pt", {**training.best, "network": training.average.state_dict()})
             now = time.monotonic()
             training.seconds += now - clock
             clock = now
             if epoch_ended or now - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                note = _note(training)
-                save()
+                save_all()
                 saved = clock = time.monotonic()
-            advance(note=note)
-
-
-def _note(training: NetworkTraining) -> str:
-    if not training.history:
-        return ""
-    now = training.history[-1]
-    return (
-        f"epoch {now['epoch']:g}: loss {now['loss']:.3f}, "
-        f"validation {100 * now['validation_accuracy']:.1f} %"
-    )
+            advance(note=training.progress)

@@ -1,17 +1,11 @@
 """Which networks: trials by number, architectures by string, or picks from the Pareto front."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from app.errors import InputError
-from app.report.front import COSTS, Row, pareto_front
-from app.report.statistics import lowest_in_view
-from app.settings import CostName, parse_count
+from app.pareto import Row, pareto_front, pick_from
+from app.settings import CostName
 from spaces import ArchitectureError, Space
 
 
@@ -64,54 +58,6 @@ def choose(
         row = pick_from(front, pick, objectives)
         found.setdefault(row.arch, []).append(f"{pick} (trial {row.trial})")
     return [_chosen(arch, labels, rows) for arch, labels in found.items()]
-
-
-def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("flops",)) -> Row:
-    """The row of the front that `knee`, `best-score`, `max-flops=300M` or `max-latency=5` names.
-
-    The knee is the row farthest above the line from the cheapest to the best, all axes scaled to
-    the front's extent; of several costs their mean counts. Raises InputError.
-    """
-    name, equals, value = pick.partition("=")
-    limits = {"max-flops": COSTS["flops"], "max-latency": COSTS["latency"]}
-    if name not in ("knee", "best-score", *limits) or (name in limits) != bool(equals):
-        raise InputError(
-            f"--pick {pick}: give knee, best-score, max-flops=300M, or max-latency=5 (milliseconds)"
-        )
-    if not front:
-        raise InputError(f"--pick {pick}: there is no completed trial yet; run the study first")
-    if name == "best-score":
-        return max(front, key=lambda row: row.score)
-    if name == "knee":
-        scores = [row.score for row in front]
-        floor = lowest_in_view(scores)  # one degenerate network would move the line's end far down
-        costs = [[COSTS[name].of(row) for row in front] for name in objectives]
-        return front[knee(costs, [max(s, floor) for s in scores])]
-    cost = limits[name]
-    limit = parse_count(value)
-    if limit is None:
-        raise InputError(f"--pick {pick}: '{value}' is no number such as 300M or 2.5")
-    affordable = [row for row in front if (cost.exact(row) or math.inf) <= limit]
-    if not affordable:
-        least = min(front, key=cost.of)
-        if math.isnan(cost.of(least)):
-            raise InputError(f"--pick {pick}: latency is no objective of this study")
-        raise InputError(
-            f"--pick {pick}: the cheapest network of the front takes "
-            f"{cost.show(least)} {cost.suffix}"
-        )
-    return max(affordable, key=lambda row: row.score)
-
-
-def knee(costs: Sequence[Sequence[float]], scores: Sequence[float]) -> int:
-    """The index farthest above the line from the cheapest to the best; a sequence each cost."""
-
-    def scaled(values: Sequence[float]) -> NDArray[Any]:
-        array: NDArray[Any] = np.array(values, float) - min(values)
-        return array / (array.max() or 1)
-
-    spent = np.mean([scaled(values) for values in costs], axis=0)
-    return int(np.argmax(scaled(scores) - spent))
 
 
 def _chosen(arch: str, labels: list[str], rows: list[Row]) -> SelectedArch:

@@ -1,48 +1,78 @@
-"""How a stand-alone network is trained; the same recipe for every network of a comparison."""
+"""How a stand-alone network is trained; all networks of a comparison share one recipe."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, ValidationError
-from pydantic import NonNegativeInt as Count
-from pydantic import PositiveFloat as Positive
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InputError
 
+OPTIONS = {"learning_rate": "lr"}
+"""Fields whose command-line option has another name."""
+
 
 class Recipe(BaseModel):
-    """SGD with Nesterov momentum; a learning rate that warms up, then falls along a cosine."""
+    """SGD with Nesterov momentum and a learning rate that warms up, then falls along a cosine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    epochs: PositiveInt = 50
-    batch_size: Annotated[int, Field(ge=2)] = 128
-    learning_rate: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: NonNegativeFloat = 5e-4
-    """Of convolution and linear weights; BatchNorm and biases have none."""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of the steps in which the learning rate rises."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Decay a step of the average of weights, which is what is validated and kept; 0 is off."""
-    trivial_augment: bool = False
-    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    """Share of the training pictures that is held out to choose the best epoch by."""
-    patience: Count = 0
-    """Stop after so many epochs without a better validation accuracy; 0 never does."""
+    epochs: int = Field(default=50, gt=0, description="Passes over the training images.")
+    batch_size: int = Field(default=128, ge=2, description="Images per step.")
+    learning_rate: float = Field(default=0.1, gt=0, description="Peak learning rate.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum.")
+    weight_decay: float = Field(
+        default=5e-4,
+        ge=0,
+        description="Of convolution and linear weights; BatchNorm and biases have none.",
+    )
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="Share of the steps that warm up.")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Label smoothing.")
+    ema: float = Field(
+        default=0.998,
+        ge=0,
+        lt=1,
+        description="Decay of the averaged weights, which are kept; 0 is off.",
+    )
+    trivial_augment: bool = Field(
+        default=False, description="TrivialAugment on top of random crops and mirroring."
+    )
+    balanced: bool = Field(
+        default=False,
+        description="Draw every class equally often; pick the epoch by balanced accuracy.",
+    )
+    validation: float = Field(
+        default=0.1,
+        gt=0,
+        lt=0.5,
+        description="Share of the images held out to pick the epoch.",
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Stop after this many epochs without progress; 0 is never.",
+    )
+
+    def arguments(self) -> list[str]:
+        """Command-line arguments that give this recipe: the epochs, and what is not a default."""
+        words = []
+        for field, value in self:
+            if value is True:
+                words.append(option_name(field))
+            elif field == "epochs" or value != Recipe.model_fields[field].default:
+                words += [option_name(field), str(value)]
+        return words
+
+
+def option_name(field: str) -> str:
+    """The command-line option of a field of Recipe."""
+    return f"--{OPTIONS.get(field, field).replace('_', '-')}"
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
-    """The recipe of these values; None leaves a default. Raises InputError naming the option."""
-    given = {name: value for name, value in values.items() if value is not None}
+    """Validate `values`, where None means the default. Raises InputError naming the option."""
     try:
-        return Recipe.model_validate(given)
+        return Recipe.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        option = OPTIONS.get(str(first["loc"][0]), str(first["loc"][0])).replace("_", "-")
         reason = first["msg"][0].lower() + first["msg"][1:]
-        raise InputError(f"--{option} {first['input']}: {reason}") from None
-
-
-OPTIONS = {"learning_rate": "lr"}
-"""Command-line options that are not called like their field."""
+        option = option_name(str(first["loc"][0]))
+        raise InputError(f"{option} {first['input']}: {reason}") from None

@@ -1,27 +1,37 @@
 """Training of one stand-alone network, all of it resumable."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from app.data import BatchStream, ImageData, hold_out
+from app.data import BatchStream, ImageData, check_batch_size, hold_out
 from app.data.augment import trivial_augment
 from app.device import mixed_precision
+from app.retrain.evaluation import evaluate
 from app.retrain.recipe import Recipe
 
-EVALUATED_AT_ONCE = 250
+
+def validation_split(data: ImageData, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Indices of the images to train on and to validate on, the same for every network.
+
+    Raises InputError if there are too few images to hold some out or to fill a batch.
+    """
+    kept, held_out = hold_out(data.train.labels.tolist(), recipe.validation)
+    check_batch_size(len(kept), recipe.batch_size, "--batch-size N")
+    return torch.tensor(kept), torch.tensor(held_out)
 
 
 class NetworkTraining:
-    """A network, its average, its optimiser and its batches.
+    """A network, its moving average, its optimizer and its batches.
 
-    A validation split is held out of the training pictures, the same one for every network; the
-    best epoch is chosen on it, and the test split is never looked at here.
+    The best epoch is chosen on the validation split; the test split is never looked at here.
     """
 
     def __init__(
@@ -34,63 +44,87 @@ class NetworkTraining:
     ) -> None:
         self.data, self.recipe, self.seed, self.device = data, recipe, seed, device
         with torch.random.fork_rng(devices=[]):
-            # on the CPU: every device starts from the same weights
+            # on the CPU, so that every device starts from the same weights
             torch.default_generator.manual_seed(seed)
             network = build()
         self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)
-        self.average = Average(self.network, recipe.ema)
-        self.optimizer = torch.optim.SGD(
-            _parameter_groups(self.network, recipe.weight_decay),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.momentum > 0,
+        # not AveragedModel, whose counter makes a GPU wait at every step
+        self.average = deepcopy(self.network).requires_grad_(False)
+        self._averaged, self._current = (
+            [t for t in one.state_dict().values() if t.is_floating_point()]
+            for one in (self.average, self.network)
         )
-        kept, held_out = hold_out(data.train.labels.tolist(), recipe.validation)
-        self.validation = torch.tensor(held_out)
+        kept, self.validation = validation_split(data, recipe)
         self.batches = BatchStream(
             data,
             recipe.batch_size,
             seed,
             True,
             device,
-            torch.tensor(kept),
+            kept,
             trivial_augment if recipe.trivial_augment else None,
+            balanced=recipe.balanced,
         )
-        self.steps_an_epoch = len(kept) // recipe.batch_size
+        self.steps_per_epoch = len(kept) // recipe.batch_size
+        self.steps = recipe.epochs * self.steps_per_epoch
+        parameters = list(self.network.parameters())
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.dim() > 1]},
+            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.SGD(
+            groups,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
+        )
+        self.schedule = warmup_cosine(self.optimizer, recipe.warmup, self.steps)
+        self._parts: dict[str, Any] = {
+            "network": self.network,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "batches": self.batches,
+        }
         self.step_count = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        """Of each epoch: its number from 1, the mean loss of its batches, validation accuracy."""
+        """Of each epoch: its number from 1, mean loss, validation and balanced accuracy."""
         self._losses: list[Tensor] = []
-
-    @property
-    def steps(self) -> int:
-        """Steps of all epochs."""
-        return self.recipe.epochs * self.steps_an_epoch
 
     @property
     def best(self) -> dict[str, float]:
         """The epoch of the highest validation accuracy, the first of equals."""
-        return max(self.history, key=lambda epoch: epoch["validation_accuracy"])
+        key = "balanced_accuracy" if self.recipe.balanced else "validation_accuracy"
+        return max(self.history, key=lambda epoch: epoch[key])
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or no better one came for as long as the recipe waits."""
+        """Whether all epochs are done, or the patience has run out."""
         if self.step_count >= self.steps:
             return True
         if not self.recipe.patience or not self.history:
             return False
         return self.history[-1]["epoch"] - self.best["epoch"] >= self.recipe.patience
 
-    def step(self) -> None:
-        """One batch."""
-        rate = learning_rate(self.recipe, self.step_count, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    @property
+    def progress(self) -> str:
+        """The last epoch, in the few characters that a progress bar has room for."""
+        if not self.history:
+            return ""
+        last = self.history[-1]
+        return f"epoch {last['epoch']:g}: {100 * last['validation_accuracy']:.1f} %"
+
+    def step(self) -> bool:
+        """Train on one batch, and validate if an epoch ends with it; returns whether one does.
+
+        Raises FloatingPointError when the loss of an epoch is not finite.
+        """
         images, labels = self.batches.next_batch()
         self.network.train()
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):  # dropout draws the same after a resumption
+        with torch.random.fork_rng(devices):  # dropout must draw the same after a resumption
             torch.manual_seed(self.seed * 1_000_003 + self.step_count)
             with mixed_precision(self.device):
                 loss = F.cross_entropy(
@@ -99,119 +133,52 @@ class NetworkTraining:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        self.schedule.step()
         self.step_count += 1
-        self.average.update(self.step_count)
+        # the decay rises to the recipe's, so that short trainings forget their first weights
+        decay = min(self.recipe.ema, (1 + self.step_count) / (10 + self.step_count))
+        get_ema_multi_avg_fn(decay)(self._averaged, self._current, None)  # type: ignore[no-untyped-call]
         self._losses.append(loss.detach())
+        if self.step_count % self.steps_per_epoch:
+            return False
+        self._end_epoch()
+        return True
 
-    def at_epoch_end(self) -> bool:
-        """Whether an epoch has just ended and is not in the history yet."""
-        return self.step_count == (len(self.history) + 1) * self.steps_an_epoch
-
-    def end_epoch(self) -> bool:
-        """Validate; returns whether this epoch is the best so far.
-
-        Raises FloatingPointError when the loss is no longer finite.
-        """
+    def _end_epoch(self) -> None:
         loss = torch.stack(self._losses).mean().item()
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss} after {self.step_count} steps: try a smaller --lr"
             )
         self._losses.clear()
-        train = self.data.train
-        members = self.validation.to(train.pixels.device)
+        accuracy = evaluate(self.average, self.data, self.data.train, self.validation)
         self.history.append(
             {
                 "epoch": len(self.history) + 1,
                 "loss": loss,
-                "validation_accuracy": accuracy(
-                    self.average.network, self.data, train.pixels, train.labels, members
-                ),
+                "validation_accuracy": accuracy.overall,
+                "balanced_accuracy": accuracy.balanced,
             }
         )
-        return self.best is self.history[-1]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later process needs to go on as if nothing had happened."""
-        return {
-            "step": self.step_count,
-            "seconds": self.seconds,
-            "history": self.history,
-            "losses": self._losses,
-            "network": self.network.state_dict(),
-            "average": self.average.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "batches": self.batches.state_dict(),
-        }
+        """Everything that a later process needs to continue exactly."""
+        parts = {name: part.state_dict() for name, part in self._parts.items()}
+        progress = {"step": self.step_count, "seconds": self.seconds, "history": self.history}
+        return {**progress, "losses": self._losses, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Continue from a `state_dict`."""
         self.step_count, self.seconds = state["step"], state["seconds"]
         self.history = state["history"]
         self._losses = [loss.to(self.device) for loss in state["losses"]]
-        self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.batches.load_state_dict(state["batches"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
 
 
-class Average:
-    """An exponential moving average of a network's weights and statistics.
-
-    It starts with little memory and lengthens to `decay` a step, so that the first weights are
-    soon forgotten.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = deepcopy(network).requires_grad_(False)
-        self.decay = decay
-        self._pairs = list(
-            zip(self.network.state_dict().values(), network.state_dict().values(), strict=True)
-        )
-
-    @torch.no_grad()
-    def update(self, count: int) -> None:
-        """Take in the network after its step number `count`."""
-        weight = 1 - min(self.decay, (1 + count) / (10 + count))
-        numbers = [pair for pair in self._pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([mine for mine, _ in numbers], [new for _, new in numbers], weight)
-        for mine, new in self._pairs:
-            if not mine.is_floating_point():
-                mine.copy_(new)
-
-
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine that would reach 0 at step `steps`."""
-    warm = round(recipe.warmup * steps)
-    if step < warm:
-        return recipe.learning_rate * (step + 1) / warm
-    return recipe.learning_rate * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
-
-
-@torch.inference_mode()
-def accuracy(
-    network: nn.Module,
-    data: ImageData,
-    pixels: Tensor,
-    labels: Tensor,
-    members: Tensor | None = None,
-) -> float:
-    """Share of pictures (of `members`, if given) whose class has the highest score."""
-    network.eval()
-    if members is None:
-        members = torch.arange(len(labels), device=labels.device)
-    right = torch.zeros((), dtype=torch.int64, device=labels.device)  # read once, at the end
-    for start in range(0, len(members), EVALUATED_AT_ONCE):
-        chunk = members[start : start + EVALUATED_AT_ONCE]
-        scores = network(data.normalise(pixels[chunk]))
-        right += (scores.argmax(1).to(labels.device) == labels[chunk]).sum()
-    return int(right) / len(members)
-
-
-def _parameter_groups(network: nn.Module, weight_decay: float) -> Iterable[dict[str, Any]]:
-    """Weights of convolutions and linear layers decay; bn_gammas and shifts do not."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+def warmup_cosine(optimizer: torch.optim.Optimizer, warmup: float, steps: int) -> SequentialLR:
+    """Linear warm-up for a share `warmup` of `steps`, then half a cosine down to 0."""
+    warm = max(1, round(warmup * steps))
+    linear = LinearLR(optimizer, start_factor=1 / warm, total_iters=warm)
+    cosine = CosineAnnealingLR(optimizer, T_max=max(1, steps - warm))
+    return SequentialLR(optimizer, [linear, cosine], milestones=[warm])

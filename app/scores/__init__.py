@@ -1,14 +1,15 @@
-"""Scores of an architecture, by name. Every module of this folder is imported.
+"""Scores of an architecture by name. Every module of this package is imported.
 
-A score is a function of an `Trace`; higher is better. A new one is one file here with
-`@register("name")` before its function. It is then measured, stored with every trial and shown
-beside the others; the composite is made of those in `PARTS` alone.
+A score is a function of a `Trace`; higher is better. To add one, put a file here with a function
+decorated with `@SCORES.register("name")`. It is then measured, stored with every trial and shown
+beside the others. The composite uses only the scores in `PARTS`.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable
 
+from app.registry import Registry
 from app.scores.trace import Trace
 
 Score = Callable[[Trace], float]
@@ -18,35 +19,22 @@ PARTS = {
     "trainability": ("signal_strength", "gradient_entropy"),
     "uncertainty": ("feature_certainty", "activation_certainty"),
 }
-"""The three parts of the composite, and the scores that each is made of."""
+"""The three parts of the composite, and the scores in each."""
 
 MEASURES = tuple(name for names in PARTS.values() for name in names)
-"""The scores that make up the composite."""
+"""The scores in the composite."""
 
 VERSION = 3
-"""Raise when a definition changes: scores of different versions must not meet in one study."""
+"""Raise it when a definition changes: scores of different versions must not meet in one study."""
 
 BASELINE_VERSION = 1
-"""The same for the baselines, in the rank benchmark."""
+"""The same for the baselines of the rank benchmark."""
 
-SCORES: dict[str, Score] = {}
-"""Measured for every trial."""
+SCORES: Registry[Score] = Registry("score")
+"""Scores measured for every trial."""
 
-BASELINES: dict[str, Score] = {}
-"""Measured by the rank benchmark only."""
-
-
-def register(name: str, baseline: bool = False) -> Callable[[Score], Score]:
-    """Decorator: make a score known under `name`."""
-
-    def add(score: Score) -> Score:
-        if name in SCORES or name in BASELINES:
-            raise ValueError(f"two scores are called '{name}'")
-        (BASELINES if baseline else SCORES)[name] = score
-        return score
-
-    return add
-
+BASELINES: Registry[Score] = Registry("baseline")
+"""Scores measured by the rank benchmark only."""
 
 for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
     importlib.import_module(_module.name)

@@ -1,10 +1,9 @@
-"""One number from several scores, the same on every worker and after every resume.
+"""The composite: one number from several scores, the same on every worker and after every resume.
 
-Ranks need a population, and Optuna needs one number a trial. So each measure is mapped to its
-quantile in a fixed reference sample of random architectures, and the composite is the sum of
-the logarithms of these quantiles: an architecture must do well in every measure, as a low
-quantile in one of them cannot be made good by the others (AZ-NAS, arXiv 2403.19232, sums
-log-ranks for the same reason).
+Ranks need a population, but Optuna needs one number per trial. So each measure is mapped to its
+quantile in a fixed reference sample of random architectures, and the composite is the sum of the
+logarithms of these quantiles. An architecture must do well in every measure, since others cannot
+make up for a low quantile (AZ-NAS, arXiv 2403.19232, sums log-ranks for the same reason).
 """
 
 import math
@@ -15,32 +14,32 @@ import numpy as np
 from app.scores import MEASURES, PARTS
 
 FLOOR = -20.0
-"""The least logarithm of a quantile, and what a measure that is not finite (None) counts as."""
+"""The lowest logarithm of a quantile, and the value of a measure that is None (not finite)."""
 
 LOWEST = FLOOR * len(MEASURES)
-"""The composite of a degenerate architecture, below which nothing can score."""
+"""The lowest composite, that of a degenerate architecture."""
 
 
 class LogQuantile:
-    """The logarithm of a value's quantile in a sample, strictly increasing everywhere.
+    """Maps a value to the logarithm of its quantile in a sample, strictly increasing everywhere.
 
-    Between the sample's values the quantile is interpolated, rank/(n + 1) at each of them.
-    Beyond its ends it goes on with exponential tails of the sample's standard deviation, so
-    that architectures better than all of the sample still differ.
+    The quantile is rank/(n + 1) at each value of the sample and interpolated in between. Beyond
+    the ends it has exponential tails with the sample's standard deviation, so architectures that
+    are better than the whole sample still differ.
     """
 
     def __init__(self, sample: Sequence[float]) -> None:
         """Raises ValueError for an empty sample."""
         values = np.sort(np.asarray(sample, dtype=float))
         if not len(values):
-            raise ValueError("a quantile needs a sample of at least one value")
+            raise ValueError("the sample of a quantile is empty")
         self.n = len(values)
         self.scale: float = float(values.std()) or 1.0
         self.values, first, repeats = np.unique(values, return_index=True, return_counts=True)
         self.ranks = first + (repeats + 1) / 2  # equal values share their mean rank
 
     def __call__(self, value: float | None) -> float:
-        """A number between FLOOR and 0; FLOOR for None."""
+        """Between FLOOR and 0; FLOOR for None."""
         if value is None or not math.isfinite(value):
             return FLOOR
         low, high = float(self.values[0]), float(self.values[-1])
@@ -55,12 +54,12 @@ class LogQuantile:
 
 
 class Composite:
-    """The sum of the log-quantiles of all measures; each part is the sum of those of its own."""
+    """Sums the log-quantiles of the measures; each part is the sum over its own measures."""
 
     def __init__(self, reference: Sequence[Mapping[str, float | None]]) -> None:
-        """`reference` holds the measures of each architecture of the reference sample.
+        """Take the scores of each architecture of the reference sample.
 
-        Raises ValueError when no architecture of the sample has a finite value of some measure.
+        Raises ValueError if a measure is finite for none of them.
         """
         self._log_quantiles = {}
         for name in MEASURES:
@@ -74,7 +73,7 @@ class Composite:
         return sum(self.parts(scores).values())
 
     def parts(self, scores: Mapping[str, float | None]) -> dict[str, float]:
-        """Expressivity, trainability and uncertainty, each up to 0; they add up to the whole."""
+        """Expressivity, trainability and uncertainty, at most 0 each; they sum to the composite."""
         return {
             part: sum(self._log_quantiles[name](scores[name]) for name in names)
             for part, names in PARTS.items()

@@ -1,5 +1,7 @@
 """The reference sample: random architectures, scored once and stored with the supernet."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,17 +9,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from app.atomic import DamagedError, read_checked, write_checked
+from app.atomic import DamagedError, write_json
 from app.console import progress_bar
 from app.errors import InputError
-from app.repair import Limit
+from app.repair import Repair
 from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
 SECONDS_BETWEEN_WRITES = 5.0
-DRAWS = 100
-"""In a row without a new network within the limit, after which there is none."""
+MAX_IDLE_DRAWS = 100
+"""After so many draws in a row without a new network within the limit, sampling ends."""
 
 
 @dataclass
@@ -26,52 +28,64 @@ class Reference:
 
     definition: dict[str, Any]
     scores: dict[str, Scores]
-    """By architecture, in the order of the sample."""
+    """The scores of each architecture, in the order of the sample."""
     seconds: float = 0.0
 
     def save(self, path: Path) -> None:
-        """Write JSON atomically."""
-        write_checked(path, dict(self.__dict__))
+        """Write JSON atomically, with a checksum: one changed digit would change every score."""
+        values = vars(self)
+        write_json(path, values | {"checksum": _checksum(values)})
 
     @staticmethod
     def load(path: Path) -> "Reference":
-        """Read what `save` wrote. Raises DamagedError for anything else."""
+        """Read a saved sample, also of versions that wrote no checksum.
+
+        Raises DamagedError if it is damaged.
+        """
         try:
-            reference = Reference(**read_checked(path))
-            if not isinstance(reference.definition, dict) or not all(
+            values = json.loads(path.read_text(encoding="utf-8"))
+            checksum = values.pop("checksum", None)
+            reference = Reference(**values)
+            complete = isinstance(reference.definition, dict) and all(
                 scores.keys() >= set(MEASURES) for scores in reference.scores.values()
-            ):
-                raise ValueError("keys are missing")
-        except (ValueError, TypeError, AttributeError):
-            raise DamagedError("it is no reference sample") from None
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            complete = False
+        if not complete:
+            raise DamagedError("not a reference sample")
+        if checksum not in (None, _checksum(values)):
+            raise DamagedError("its checksum does not match")
         return reference
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def sample_architectures(
     space: Space, count: int, seed: int, max_flops: float | None = None
 ) -> list[str]:
-    """`count` different random architectures, or as many as a small space yields.
+    """Draw `count` different random architectures, or all that a small space yields.
 
-    With `max_flops`, of networks within it: a quantile tells nothing of networks that all lie
-    beyond one end of the sample. Raises InputError if not one is found.
+    `max_flops` applies here too: quantiles would say little if all networks of a search lay beyond
+    one end of the sample. Raises InputError if no network is within it.
     """
     rng = Random(f"reference {seed}")
-    limit = Limit(space, max_flops)
+    repair = Repair(space, max_flops)
     found: dict[str, None] = {}
     last = 0
     for draw in range(100 * count):
-        params = space.encode(space.sample(rng))
-        _, arch = limit.within(tuple(params[name] for name in space.choices), rng)
-        if arch is not None and arch not in found:
-            found[arch] = None
+        repaired = repair(space.encode(space.sample(rng)), rng)
+        if repaired is not None and repaired[1] not in found:
+            found[repaired[1]] = None
             last = draw
-        if len(found) == count or (max_flops is not None and draw - last == DRAWS - 1):
+        if len(found) == count or (max_flops is not None and draw - last == MAX_IDLE_DRAWS - 1):
             break
     if not found and max_flops is not None:
         cheapest = min(space.cost(space.sample(rng)).macs for _ in range(100))
         raise InputError(
             f"no network within {max_flops / 1e6:g} M multiply–adds was found (the cheapest of "
-            f"100 random ones takes {cheapest / 1e6:.3g} M): raise --max-flops"
+            f"100 random ones needs {cheapest / 1e6:.3g} M): raise --max-flops"
         )
     return list(found)
 
@@ -83,10 +97,9 @@ def score_reference(
     path: Path,
     check: Callable[[], None],
 ) -> None:
-    """Score what `reference` lacks of `archs`, and keep it at `path`.
+    """Score the architectures that `reference` lacks, and save it at `path`.
 
-    `check` is called between architectures and may raise KeyboardInterrupt; what was scored is
-    saved first.
+    `check` is called before each one and may raise KeyboardInterrupt; the sample is then saved.
     """
     if all(arch in reference.scores for arch in archs):
         return

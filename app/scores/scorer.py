@@ -1,4 +1,4 @@
-"""All scores of an architecture."""
+"""Measures all scores of an architecture."""
 
 import math
 
@@ -9,15 +9,15 @@ from app.scores.trace import ProbeBatch, Trace
 from spaces import Space, Supernet
 
 Scores = dict[str, float | None]
-"""Each score by name; None where it is not finite."""
+"""Scores by name; None for one that is not finite."""
 
 
 class NoScoreError(Exception):
-    """An architecture has no score, for the reason given in one line."""
+    """An architecture has no score; the message gives the reason in one line."""
 
 
 class Scorer:
-    """Measures architectures on one trained supernet with one set of probe."""
+    """Measures architectures on one trained supernet with one probe batch."""
 
     def __init__(self, space: Space, supernet: Supernet, probe: ProbeBatch) -> None:
         self.space = space
@@ -25,17 +25,17 @@ class Scorer:
         self.probe = probe
 
     def __call__(self, arch: str) -> Scores:
-        """Every registered score of `arch`.
+        """Measure every registered score of `arch`.
 
-        A degenerate architecture, whose answer does not depend on the image, has None in each,
-        which the composite counts as its lowest value.
+        A degenerate architecture, whose output does not depend on the image, has None for each;
+        the composite is then at its lowest.
 
-        Raises NoScoreError where the network or a decomposition does not yield numbers.
+        Raises NoScoreError if the network's output is not finite or a decomposition fails.
         """
         trace = Trace(self.space, self.supernet, arch, self.probe)
-        logits = trace.passed.logits
+        logits = trace.passes.logits
         if not logits.isfinite().all():
-            raise NoScoreError("the network's answers are infinite or no numbers")
+            raise NoScoreError("the output of the network is not finite")
         if not (logits != logits[0]).any():
             return dict.fromkeys(SCORES)
         try:
@@ -44,7 +44,7 @@ class Scorer:
             raise NoScoreError(str(reason).splitlines()[0]) from None
 
     def or_none(self, arch: str) -> Scores:
-        """Every score of `arch`; None in each where it has none."""
+        """Measure every score of `arch`; None for each if it has no score."""
         try:
             return self(arch)
         except NoScoreError:
@@ -52,5 +52,5 @@ class Scorer:
 
 
 def finite(value: float) -> float | None:
-    """The value, or None for one that is infinite or no number."""
+    """Replace a value that is infinite or NaN by None."""
     return value if math.isfinite(value) else None

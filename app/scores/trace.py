@@ -1,8 +1,9 @@
-"""What a score may look at: one architecture, the trained supernet, and a batch of images.
+"""A trace records one forward and one backward pass of an architecture through the supernet.
 
-Passes through the network are made when a score first asks for them, and shared by all scores.
+The passes are made when a score first needs them, and all scores share them.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 
 from app.data import ImageData
 from app.errors import InputError
-from app.scores.moments import Moments, moments
-from app.scores.recorder import Recorder
-from spaces import Space, Supernet
+from app.scores.features import Moments, moments
+from spaces import FeatureNode, Space, Supernet
 
 MIN_IMAGES = 8
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,14 @@ class ProbeBatch:
 
     @staticmethod
     def draw(data: ImageData, count: int, seed: int, device: torch.device) -> "ProbeBatch":
-        """`count` training images (or all, if there are fewer), the same for the same seed.
+        """Draw `count` training images, or take all if there are fewer.
 
         Raises InputError for fewer than MIN_IMAGES.
         """
         if len(data.train.labels) < MIN_IMAGES:
             raise InputError(
                 f"a score needs at least {MIN_IMAGES} training images, "
-                f"and '{data.name}' has {len(data.train.labels)}"
+                f"but '{data.name}' has {len(data.train.labels)}"
             )
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(data.train.labels), generator=generator)[:count]
@@ -47,24 +48,23 @@ class ProbeBatch:
 
 
 @dataclass(frozen=True)
-class Pass:
-    """Results of one forward and one backward pass over the probe."""
+class Passes:
+    """The results of a forward and a backward pass over the probe batch."""
 
     features: list[Tensor]
     """Output of each searched layer or cell, N×C×H×W."""
     activations: list[Tensor]
-    """Output of each activation function on the path, N×C×H×W, C and H×W its own."""
+    """Output of each activation function on the path, N×C×H×W; each has its own C, H and W."""
     gradients: list[Tensor]
-    """How each of `features` moves the last one: the gradient of a sum with random signs over
-    its values, of the feature's shape."""
+    """Gradient at each of the features of a sum of the last one's values with random signs."""
     logits: Tensor
     """N×classes."""
 
 
 class Trace:
-    """One architecture of a supernet under trace.
+    """Records what the scores of one architecture need.
 
-    The supernet must not change while observations of it are in use.
+    The supernet must not change while its traces are in use.
     """
 
     def __init__(self, space: Space, supernet: Supernet, arch: str, probe: ProbeBatch) -> None:
@@ -75,28 +75,18 @@ class Trace:
 
     @cached_property
     def bn_gammas(self) -> list[Tensor]:
-        """γ that ends each chosen operation; needs no pass."""
-        return [scale.detach() for scale in self.supernet.bn_gammas(self.arch)]
+        """γ of the last BatchNorm of each chosen operation that has one; needs no pass."""
+        return [gamma.detach() for gamma in self.supernet.bn_gammas(self.arch)]
 
     @property
     def features(self) -> list[Tensor]:
         """Output of each searched layer or cell, N×C×H×W."""
-        return self.passed.features
+        return self.passes.features
 
     @property
     def activations(self) -> list[Tensor]:
-        """Output of each activation function, N×C×H×W; of a network without any, the features."""
-        return self.passed.activations or self.passed.features
-
-    @cached_property
-    def passed(self) -> Pass:
-        """One forward and one backward pass. No parameter's `.grad` is touched."""
-        recorder = Recorder(self.supernet)
-        with recorder:
-            logits = self.supernet(self.probe.images, self.arch)
-        gradients = recorder.gradients(self.probe.seed)
-        features = [feature.detach() for feature in recorder.features]
-        return Pass(features, recorder.activations, gradients, logits.detach())
+        """Output of each activation function, N×C×H×W, or the features if there is none."""
+        return self.passes.activations or self.passes.features
 
     @cached_property
     def activation_moments(self) -> list[Moments]:
@@ -105,16 +95,56 @@ class Trace:
 
     @property
     def gradients(self) -> list[Tensor]:
-        """How each of `features` moves the last one, of its shape."""
-        return self.passed.gradients
+        """How much each of `features` moves the last one, in the shapes of the features."""
+        return self.passes.gradients
+
+    @cached_property
+    def passes(self) -> Passes:
+        """Run both passes. They touch no parameter's `.grad`."""
+        features: list[Tensor] = []
+        activations: list[Tensor] = []
+
+        def keep_feature(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            # without trainable parameters on the path no output would require a gradient
+            feature = output if output.requires_grad else output.detach().requires_grad_()
+            features.append(feature)
+            return feature
+
+        def keep_activation(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            if output.dim() == 4:
+                activations.append(output.detach())
+
+        with ExitStack() as hooks:
+            for module in self.supernet.modules():
+                if isinstance(module, FeatureNode) and module.searched:
+                    hooks.callback(module.register_forward_hook(keep_feature).remove)
+                elif isinstance(module, ACTIVATIONS):
+                    hooks.callback(module.register_forward_hook(keep_activation).remove)
+            logits = self.supernet(self.probe.images, self.arch)
+        gradients = _gradients(features, self.probe.seed)
+        return Passes([f.detach() for f in features], activations, gradients, logits.detach())
 
     def fresh_network(self) -> nn.Module:
-        """The stand-alone network at random initialisation, the same at each call.
+        """Build the stand-alone network at random initialisation, the same at each call.
 
-        For baselines, which are defined on it; our own scores read the supernet only.
+        Baselines are defined on it; our own scores read the supernet only.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.probe.seed)
             network = self.space.network(self.arch)
         device = self.probe.images.device
         return network.to(device).to(memory_format=torch.channels_last)
+
+
+def _gradients(features: list[Tensor], seed: int) -> list[Tensor]:
+    """Backpropagate a sum with random signs over the last of the features, to each of them.
+
+    So neither the labels nor the state of the classifier matter.
+    """
+    target = features[-1]
+    generator = torch.Generator().manual_seed(seed)
+    signs = torch.randint(0, 2, target.shape, generator=generator) * 2 - 1
+    signs = signs.to(target, memory_format=torch.channels_last)  # else backward is slow on CPU
+    return list(
+        torch.autograd.grad(target, features, signs, allow_unused=True, materialize_grads=True)
+    )

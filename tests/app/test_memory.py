@@ -1,8 +1,5 @@
-"""Memory that does not suffice: the batch that is scored on is halved once, a trial fails alone."""
+"""Too little memory, for the batch that is scored on or for a single network."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,21 +9,9 @@ from torch import Tensor
 
 from app.cli import main
 from app.errors import is_out_of_memory
-from app.scores.reference import Reference, sample_architectures
-from tests.app.test_run import ROOT, trials
+from app.scores.reference import sample_architectures
+from tests.app.test_run import trials
 from tests.toy import Toy, ToySupernet
-
-LIMITED = """
-import resource, sys
-import tests.toy
-from app.cli import main
-small, large, megabytes = sys.argv[1].split(), sys.argv[2].split(), int(sys.argv[3])
-assert main(small) == 0  # what is loaded late is not to count
-with open("/proc/self/statm") as file:
-    limit = int(file.read().split()[0]) * resource.getpagesize() + megabytes * 2**20
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-sys.exit(main(large))
-"""
 
 
 @pytest.fixture
@@ -37,7 +22,7 @@ def arguments(study_file: Path, tmp_path: Path) -> list[str]:
 
 
 class Memory:
-    """Of a device that holds so many images at once, and is too small for some architectures."""
+    """The memory of a device: it holds this many images, and some architectures are too large."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.images = 1000
@@ -65,75 +50,18 @@ def test_memory_that_is_full_is_recognised() -> None:
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
 
 
-def test_the_batch_is_halved_once_for_the_whole_study(
+def test_a_batch_that_is_too_large_to_score_names_the_setting(
     arguments: list[str], tmp_path: Path, memory: Memory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = "Scores are measured on 8 images and not 16, for which the memory was too small."
     memory.images = 8
-    assert main(arguments) == 0
-    assert capsys.readouterr().err.count(line) == 1
-    folder = tmp_path / "runs" / "small"
-    halved = trials(tmp_path)
-    assert Reference.load(folder / "reference.json").definition["score.images"] == 8
-    assert json.loads((folder / "study.json").read_text())["score"]["images"] == 8
-    assert "score.images=8" in (folder / "report.html").read_text()
-    memory.images = 1000  # where there is room again, the study stays as it was begun
-    assert main([*arguments, "--trials", "12"]) == 0
-    assert capsys.readouterr().err.count(line) == 1
-    assert trials(tmp_path)[:10] == halved
-    asked_for = [*arguments, "--set=score.images=8", "--study-name=eight"]
-    assert main([*asked_for, "--trials", "12"]) == 0
-    eight = Reference.load(tmp_path / "runs" / "eight" / "reference.json")
-    assert eight.scores == Reference.load(folder / "reference.json").scores
-    assert main([*arguments, "--fresh"]) == 0
-    assert Reference.load(folder / "reference.json").definition["score.images"] == 16
-
-
-def test_too_large_in_the_middle_of_the_sample_halves_all_of_it(
-    arguments: list[str], tmp_path: Path, toy: Toy, memory: Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None of the sample keeps a score of the whole batch."""
-    last = sample_architectures(toy, 8, 0)[-1]
-    forward = ToySupernet.forward
-
-    def limited(supernet: ToySupernet, images: Tensor, arch: str) -> Tensor:
-        if arch == last and len(images) > 8:
-            raise MemoryError
-        return forward(supernet, images, arch)
-
-    monkeypatch.setattr(ToySupernet, "forward", limited)
-    assert main(arguments) == 0
-    halved = Reference.load(tmp_path / "runs" / "small" / "reference.json")
+    assert main(arguments) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "the memory is full" in error
+    assert "--set score.images=N" in error
     assert main([*arguments, "--set=score.images=8", "--study-name=eight"]) == 0
-    eight = Reference.load(tmp_path / "runs" / "eight" / "reference.json")
-    assert (halved.definition, halved.scores) == (eight.definition, eight.scores)
-
-
-def test_half_is_still_too_much(
-    arguments: list[str], tmp_path: Path, memory: Memory, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [*arguments, "--set=score.images=64"]
-    memory.images = 16
-    for _ in range(2):
-        assert main(arguments) == 1
-        errors = capsys.readouterr().err
-        assert "measured on 32 images and not 64" in errors
-        assert "the memory is full" in errors.splitlines()[-1]
-    memory.images = 32
-    assert main(arguments) == 0
-    assert len(trials(tmp_path)) >= 10
-
-
-def test_a_study_with_trials_is_not_halved(
-    arguments: list[str], tmp_path: Path, memory: Memory, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 0
-    (tmp_path / "runs" / "small" / "reference.json").unlink()
-    memory.images = 8
-    assert main([*arguments, "--trials", "12"]) == 1
-    assert "the memory is full" in capsys.readouterr().err.splitlines()[-1]
     memory.images = 1000
-    assert main([*arguments, "--trials", "12"]) == 0
+    assert main(arguments) == 0
+    assert len(trials(tmp_path)) == 10
 
 
 def test_a_trial_that_is_too_large_fails_with_its_reason(
@@ -163,24 +91,3 @@ def test_a_search_that_has_no_memory_at_all_ends(
     memory.images = 1000
     assert main([*arguments, "--trials", "30"]) == 0
     assert sum(t.state == TrialState.COMPLETE for t in trials(tmp_path)) == 30
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_process_that_may_not_have_more_memory_halves_its_batch(
-    arguments: list[str], tmp_path: Path
-) -> None:
-    """For real: PyTorch's allocator on the CPU is refused what 1400 images take."""
-    more = ["--image-size=32", "--trials=2", "--set=space_options.channels=32"]
-    small = [*arguments, *more, "--study-name=warm"]
-    large = [*arguments, *more, "--set=score.images=1400"]
-    ended = subprocess.run(
-        [sys.executable, "-c", LIMITED, " ".join(small), " ".join(large), "700"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "Scores are measured on 700 images and not 1400" in ended.stderr
-    assert sum(t.state == TrialState.COMPLETE for t in trials(tmp_path)) == 2

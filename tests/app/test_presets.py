@@ -1,6 +1,7 @@
 """A search on each space, run, resumed and reported, at a small size of its preset."""
 
 import csv
+from html import unescape
 from pathlib import Path
 
 import optuna
@@ -58,9 +59,9 @@ def test_a_search_runs_resumes_and_reports(
     with (tmp_path / name / "front.csv").open(encoding="utf-8") as file:
         front = list(csv.DictReader(file))
     assert {row["arch"] for row in front} <= {trial.user_attrs["arch"] for trial in trials}
-    report = (tmp_path / name / "report.md").read_text(encoding="utf-8")
-    assert all(row["arch"].replace("|", r"\|") in report for row in front)  # inside a table
-    assert "report.md" in capsys.readouterr().out
+    report = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+    assert all(row["arch"] in unescape(report) for row in front)
+    assert "report.html" in capsys.readouterr().out
 
 
 def completed(name: str, runs: Path) -> list[optuna.trial.FrozenTrial]:

@@ -1,6 +1,7 @@
 """The whole job on the toy space: run, resume, kill, change, discard."""
 
 import csv
+import io
 import os
 import signal
 import sqlite3
@@ -15,8 +16,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from app.cli import main
-from app.dashboard.artifacts import Attachments, artifact_store
-from app.report.front import completed_rows
+from app.dashboard import artifact_store
+from app.pareto import completed_rows
 from app.scores import PARTS, SCORES
 from app.scores.composite import LOWEST
 from tests.toy import Toy
@@ -53,10 +54,10 @@ def test_a_study_runs_to_a_front(
     with (folder / "front.csv").open() as file:
         front = list(csv.DictReader(file))
     assert all(float(row["flops"]) <= 20_000 for row in front)
-    assert "fingerprint" in (folder / "report.md").read_text()
+    assert "fingerprint" in (folder / "report.html").read_text()
     assert (folder / "front.png").stat().st_size > 1000
     printed = capsys.readouterr().out
-    for path in ("front.csv", "front.png", "report.md", "supernet.pt", "studies.db"):
+    for path in ("front.csv", "front.png", "report.html", "supernet.pt", "studies.db"):
         assert path in printed
     assert "python main.py dashboard" in printed
 
@@ -259,8 +260,8 @@ def test_fresh_leaves_the_files_of_another_programs_study(
     url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
     theirs = optuna.create_study(storage=url, study_name="small")
     theirs.add_trial(optuna.trial.create_trial(value=1.0))
-    attachments = Attachments(theirs, artifact_store(tmp_path / "runs"))
-    attachments.attach(theirs.trials[0]._trial_id, "a.txt", "text", "text/plain")
+    artifact_store(tmp_path / "runs").write("file", io.BytesIO(b"text"))
+    theirs._storage.set_study_system_attr(theirs._study_id, "dashboard:artifacts:1:file", "{}")
     assert main([*arguments, "--fresh"]) == 2
     assert "of another program" in capsys.readouterr().err
     assert len(list((tmp_path / "runs" / "artifacts").iterdir())) == 1

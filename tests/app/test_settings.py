@@ -139,10 +139,3 @@ def test_a_password_is_not_kept(study_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give --storage URL again"):
         load_study("small", {"runs": tmp_path})
     assert load_study("small", {"runs": tmp_path, "storage": url}) == ran
-
-
-def test_studies_of_earlier_versions_have_one_batchnorm_group(study_file: Path) -> None:
-    supernet = load_settings(str(study_file), {"supernet.sync_batchnorm": True}).supernet
-    assert supernet.bn_groups == 1
-    with pytest.raises(InputError, match=r"supernet\.sync_batchnorm"):
-        load_settings(str(study_file), {"supernet.sync_batchnorm": False})

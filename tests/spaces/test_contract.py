@@ -1,4 +1,4 @@
-"""What every space must keep, asked of each space there is."""
+"""The contract of a space, checked for every registered one."""
 
 from random import Random
 
@@ -13,7 +13,7 @@ import spaces
 from spaces import ArchitectureError, BatchNormMode, FeatureNode, InfeasibleError, Space
 from spaces.sketch import Graph
 
-# The smallest supernet that still has all its kinds of layers, to keep the suite short.
+# small supernets that still have every kind of layer
 SMALL: dict[str, dict[str, int]] = {
     "darts": {"layers": 3, "channels": 4},
     "nasbench101": {"modules": 1, "channels": 6},
@@ -103,7 +103,7 @@ def test_network_with_the_supernets_parameters_computes_the_same(
 
 
 @pytest.mark.parametrize("bn_mode", SUPERNETS)
-def test_only_batchnorm_and_classifier_learn(space: Space, bn_mode: BatchNormMode) -> None:
+def test_only_batchnorm_and_classifier_are_trainable(space: Space, bn_mode: BatchNormMode) -> None:
     supernet = space.supernet(bn_mode)
     supernet(images(space), sample(space, 1)[0]).logsumexp(1).sum().backward()
     learning = 0
@@ -125,7 +125,7 @@ def test_the_supernet_keeps_no_running_statistics(space: Space) -> None:
     assert all(torch.equal(v, before[k]) for k, v in supernet.state_dict().items())
 
 
-def test_every_architecture_passes_the_same_number_of_taps(space: Space) -> None:
+def test_every_architecture_passes_the_same_number_of_feature_nodes(space: Space) -> None:
     supernet = space.supernet(BatchNormMode.UNBIASED)
     seen: list[torch.Size] = []
     for module in supernet.modules():
@@ -141,7 +141,7 @@ def test_every_architecture_passes_the_same_number_of_taps(space: Space) -> None
 
 @pytest.mark.parametrize("image_size", [32, 224])
 def test_cost_is_that_of_the_network(space: Space, image_size: int) -> None:
-    """Multiply–adds against PyTorch's own counter, which counts two a multiply–add."""
+    """PyTorch counts two operations per multiply–add."""
     space = make(space.name, image_size)
     for arch in sample(space, 3):
         with torch.device("meta"):
@@ -168,3 +168,8 @@ def test_different_architectures_look_different(space: Space) -> None:
             else:
                 assert part.layers
     assert len(set(sketches.values())) == len(archs)
+
+
+def test_a_taken_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="space 'darts' is registered twice"):
+        spaces.register(type(make("darts")))

@@ -124,13 +124,13 @@ def test_candidates_of_the_unbiased_supernet_learn_equally_many_parameters() -> 
             assert set(counts.values()) == {2 * shape.channels}
 
 
-def test_scales_are_one_per_operation_but_none() -> None:
+def test_gammas_are_one_per_operation_but_none() -> None:
     arch = SMALL.canonical(DARTS_V2)
     unbiased, biased = (
         SMALL.supernet(p).bn_gammas(arch) for p in (BatchNormMode.UNBIASED, BatchNormMode.BIASED)
     )
-    assert [len(scale) for scale in unbiased] == [4] * 8 + [8] * 8 + [16] * 8
-    assert [len(scale) for scale in biased] == [4] * 6  # the convolutions of the normal cell
+    assert [len(gamma) for gamma in unbiased] == [4] * 8 + [8] * 8 + [16] * 8
+    assert [len(gamma) for gamma in biased] == [4] * 6  # the convolutions of the normal cell
     assert not SMALL.supernet(BatchNormMode.UNBIASED).bn_gammas(uniform("none"))
 
 

@@ -60,7 +60,7 @@ def test_invalid_strings(text: str, reason: str) -> None:
     assert str(caught.value) == reason
 
 
-def test_only_a_biased_skip_has_no_scale() -> None:
+def test_only_a_biased_skip_has_no_gamma() -> None:
     unbiased, biased = map(SPACE.supernet, (BatchNormMode.UNBIASED, BatchNormMode.BIASED))
     assert [len(s) for s in unbiased.bn_gammas(SMALLEST)] == [s.outputs for s in SPACE.layers]
     assert [len(s) for s in biased.bn_gammas(SMALLEST)] == [32, 56, 112, 128, 256, 432]

@@ -28,7 +28,7 @@ def cell(edges: str, *operations: str) -> Cell:
 
 
 def parameters(edges: str, *operations: str) -> int:
-    """Of the published network."""
+    """Parameters of the published network."""
     return SPACE.cost(str(cell(edges, *operations))).params
 
 
@@ -129,10 +129,10 @@ def test_what_is_on_no_path_is_pruned() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "'' is not bits, ':' and operations joined by '|'"),
-        ("1", "'1' is not bits, ':' and operations joined by '|'"),
-        ("1\n:", "'1\\n:' is not bits, ':' and operations joined by '|'"),
-        ("21:", "'21:' is not bits, ':' and operations joined by '|'"),
+        ("", "'' is not of the form BITS:OPERATION|OPERATION|…"),
+        ("1", "'1' is not of the form BITS:OPERATION|OPERATION|…"),
+        ("1\n:", "'1\\n:' is not of the form BITS:OPERATION|OPERATION|…"),
+        ("21:", "'21:' is not of the form BITS:OPERATION|OPERATION|…"),
         ("11:", "2 adjacency bits where 0 inner vertices need 1"),
         ("1011:maxpool3x3", "4 adjacency bits where 1 inner vertices need 3"),
         ("101:skip", f"unknown operation 'skip'; choose from: {', '.join(OPERATIONS)}"),
@@ -286,13 +286,13 @@ def test_every_candidate_of_an_unbiased_supernet_learns_as_much(operation: str) 
         assert [p.numel() for p in learning] == [8, 8]  # γ and β of the last BatchNorm
 
 
-def test_only_biased_pooling_has_no_scale() -> None:
+def test_only_biased_pooling_has_no_gamma() -> None:
     """The output's eight channels are shared as 3, 3, 2, and double from stack to stack."""
     arch = SPACE.canonical(str(cell("01 02 03 14 24 34", CONV3X3, CONV1X1, POOL)))
     unbiased = SMALL.supernet(BatchNormMode.UNBIASED).bn_gammas(arch)
-    assert [len(scale) for scale in unbiased] == [3, 3, 2, 6, 5, 5, 11, 11, 10]
+    assert [len(gamma) for gamma in unbiased] == [3, 3, 2, 6, 5, 5, 11, 11, 10]
     biased = SMALL.supernet(BatchNormMode.BIASED).bn_gammas(arch)
-    assert [len(scale) for scale in biased] == [3, 3, 6, 5, 11, 11]
+    assert [len(gamma) for gamma in biased] == [3, 3, 6, 5, 11, 11]
 
 
 def test_hooks_on_batchnorm_see_the_channels_in_use() -> None:

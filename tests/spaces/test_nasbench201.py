@@ -84,7 +84,7 @@ def test_candidates_learn_equally_only_without_bias() -> None:
     assert [learnable(op, BatchNormMode.BIASED) for op in ops] == [0, 8, 8, 0]
 
 
-def test_scales_end_the_chosen_operations() -> None:
+def test_gammas_end_the_chosen_operations() -> None:
     arch = "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|none~2|"
     for bn_mode, chosen in ((BatchNormMode.UNBIASED, 3), (BatchNormMode.BIASED, 1)):
         bn_gammas = NASBench201(cells=2, channels=4).supernet(bn_mode).bn_gammas(arch)

@@ -78,7 +78,7 @@ def test_candidates_learn_equally_only_without_bias() -> None:
         assert usual == [identity, 2 * (6 * cin + cout), 2 * (12 * cin + cout)]
 
 
-def test_scales_end_the_chosen_operations() -> None:
+def test_gammas_end_the_chosen_operations() -> None:
     unbiased, biased = map(SPACE.supernet, (BatchNormMode.UNBIASED, BatchNormMode.BIASED))
     widths = [cout for _, cout, _, _ in LAYERS]
     assert [len(s) for s in unbiased.bn_gammas("00012012")] == widths

@@ -1,6 +1,6 @@
-"""AZ-NAS (arXiv 2403.19232). Its fourth part is `flops`; `rank_sums` adds them up.
+"""The parts of AZ-NAS (arXiv 2403.19232), which `app.rank` sums with `flops` as the fourth.
 
-All three read the outputs f₁ … f_L of the taps for Gaussian images.
+All three read the outputs f₁ … f_L of the feature nodes for Gaussian images.
 """
 
 from itertools import pairwise
@@ -9,81 +9,77 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from app.scores import register
+from app.scores import BASELINES
 from app.scores.baselines.networks import fan_in, gaussian_images, redraw
-from app.scores.spectrum import covariance, spectrum_entropy
+from app.scores.features import covariance, spectrum_entropy
 from app.scores.trace import Trace
 from spaces import FeatureNode
 
 
-@register("az_nas_expressivity", baseline=True)
+@BASELINES.register("az_nas_expressivity")
 def az_nas_expressivity(trace: Trace) -> float:
-    """Σ over taps of the entropy of the feature covariance's spectrum."""
+    """Σ over feature nodes of the entropy of the feature covariance's spectrum."""
     with torch.no_grad():
-        return float(entropies(_features(trace)).sum())
+        return float(entropies(_node_features(trace)[0]).sum())
 
 
-@register("az_nas_progressivity", baseline=True)
+@BASELINES.register("az_nas_progressivity")
 def az_nas_progressivity(trace: Trace) -> float:
-    """The smallest increase of that entropy from one tap to the next."""
+    """The smallest increase of that entropy from one feature node to the next."""
     with torch.no_grad():
-        return progressivity(entropies(_features(trace)))
+        return progressivity(entropies(_node_features(trace)[0]))
 
 
-@register("az_nas_trainability", baseline=True)
+@BASELINES.register("az_nas_trainability")
 def az_nas_trainability(trace: Trace) -> float:
-    """How well gradients keep their size between taps."""
-    features, searched = _tapped(trace)
+    """How well gradients keep their size between feature nodes."""
+    features, searched = _node_features(trace)
     return trainability(features, searched, trace.probe.seed)
 
 
-def _features(trace: Trace) -> list[Tensor]:
-    return _tapped(trace)[0]
-
-
-def _tapped(trace: Trace) -> tuple[list[Tensor], list[bool]]:
+def _node_features(trace: Trace) -> tuple[list[Tensor], list[bool]]:
     seed = trace.probe.seed
     network = redraw(trace.fresh_network(), fan_in, seed)
-    return tap_features(network, gaussian_images(trace.probe.images, seed))
+    return node_features(network, gaussian_images(trace.probe.images, seed))
 
 
-def tap_features(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list[bool]]:
-    """N×C×H×W output of each tap, and whether it ends a searched layer or cell."""
+def node_features(network: nn.Module, images: Tensor) -> tuple[list[Tensor], list[bool]]:
+    """N×C×H×W output of each feature node, and whether it ends a searched layer or cell."""
     features: list[Tensor] = []
     searched: list[bool] = []
 
-    def see(tap: FeatureNode, inputs: tuple[Tensor], output: Tensor) -> None:
+    def keep(node: FeatureNode, inputs: tuple[Tensor], output: Tensor) -> None:
         features.append(output)
-        searched.append(tap.searched)
+        searched.append(node.searched)
 
     for module in network.modules():
         if isinstance(module, FeatureNode):
-            module.register_forward_hook(see)
+            module.register_forward_hook(keep)
     network(images)
     return features, searched
 
 
 def entropies(features: list[Tensor]) -> Tensor:
-    """Nats, one a tap; NaN for features that are zero."""
+    """Nats, one per feature; NaN for features that are zero."""
     return torch.stack([spectrum_entropy(covariance(f)) for f in features])
 
 
 def progressivity(entropies: Tensor) -> float:
-    """Smallest difference of neighbours; NaN for a single tap, which has none."""
+    """Smallest difference of neighbours; NaN for a single feature."""
     return float(entropies.diff().min()) if len(entropies) > 1 else float("nan")
 
 
 def trainability(features: list[Tensor], searched: list[bool], seed: int) -> float:
-    """Mean of 2 − σ − 1/σ over searched layers, σ being the spectral norm of the Jacobian of one.
+    """Mean over searched layers of 2 − σ − 1/σ, with σ the spectral norm of the layer's Jacobian.
 
-    It is largest, 0, at σ = 1: gradients neither grow nor fade. A layer that only hands its
-    input on (a skip) is left out of the mean; without any other the value is −∞.
+    It has its maximum 0 at σ = 1, where gradients neither grow nor fade. Layers that only pass
+    their input on (skips) are left out of the mean; without any other layer it is −∞.
     """
     layers = zip(pairwise(features), searched[1:], strict=True)
     norms = [
         jacobian_norm(x, y, seed + i)
-        for i, ((x, y), counts) in enumerate(layers)
-        if counts and x is not y
+        for i, ((x, y), is_searched) in enumerate(layers)
+        if is_searched and x is not y
     ]
     if not norms:
         return float("-inf")
@@ -94,9 +90,9 @@ def trainability(features: list[Tensor], searched: list[bool], seed: int) -> flo
 def jacobian_norm(x: Tensor, y: Tensor, seed: int) -> Tensor:
     """Spectral norm of the mean of g_x g_yᵀ over images and positions.
 
-    g_y is random signs in the shape of y, and g_x what backpropagation makes of it at x. As g_y
-    is white, the mean estimates the (transposed) Jacobian of one position. Where y is smaller,
-    the positions of x under one of y become channels.
+    g_y are random signs in the shape of y, and g_x is their backpropagation to x. Since g_y is
+    white, the mean estimates the (transposed) Jacobian of one position. If y is smaller than x,
+    the positions of x for one of y become channels.
     """
     if not (x.requires_grad and y.requires_grad):
         return x.new_zeros(())

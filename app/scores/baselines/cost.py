@@ -1,16 +1,16 @@
-"""Size and multiply–adds: the baselines that any other score should beat."""
+"""Parameters and FLOPs: the baselines that any other score should beat."""
 
-from app.scores import register
+from app.scores import BASELINES
 from app.scores.trace import Trace
 
 
-@register("params", baseline=True)
+@BASELINES.register("params")
 def params(trace: Trace) -> float:
-    """Learnable parameters of the stand-alone network."""
+    """Trainable parameters of the stand-alone network."""
     return float(trace.space.cost(trace.arch).params)
 
 
-@register("flops", baseline=True)
+@BASELINES.register("flops")
 def flops(trace: Trace) -> float:
     """Multiply–adds of the stand-alone network for one image."""
     return float(trace.space.cost(trace.arch).macs)

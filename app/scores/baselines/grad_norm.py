@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from app.scores import register
+from app.scores import BASELINES
 from app.scores.baselines.networks import loss_gradients
 from app.scores.trace import Trace
 
 
-@register("grad_norm", baseline=True)
+@BASELINES.register("grad_norm")
 def grad_norm(trace: Trace) -> float:
-    """Sum of the layers' gradient norms on the probe."""
+    """Sum of the layers' gradient norms on the probe batch."""
     probe = trace.probe
     return gradient_norm(trace.fresh_network(), probe.images, probe.labels)
 

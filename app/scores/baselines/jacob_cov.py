@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from app.scores import register
+from app.scores import BASELINES
 from app.scores.baselines.networks import gradients
 from app.scores.trace import Trace
 
@@ -11,9 +11,9 @@ K = 1e-5
 """Keeps eigenvalues of zero finite; the paper's value."""
 
 
-@register("jacob_cov", baseline=True)
+@BASELINES.register("jacob_cov")
 def jacob_cov(trace: Trace) -> float:
-    """How little the input gradients of different probe are correlated."""
+    """How little the input gradients of the probe images are correlated."""
     jacobian = input_jacobian(trace.fresh_network(), trace.probe.images)
     return spectrum_score(torch.corrcoef(jacobian.double()))
 
@@ -28,8 +28,8 @@ def input_jacobian(network: nn.Module, images: Tensor) -> Tensor:
 def spectrum_score(correlation: Tensor) -> float:
     """−Σ ln(σ + K) + 1/(σ + K) over the eigenvalues σ of an N×N correlation matrix.
 
-    It is largest for uncorrelated gradients, where every σ is 1. NaN where a gradient is
-    constant and has no correlation.
+    It has its maximum for uncorrelated gradients, where every σ is 1. NaN if a gradient is
+    constant.
     """
     if not correlation.isfinite().all():
         return float("nan")

@@ -3,31 +3,31 @@
 import torch
 from torch import Tensor, nn
 
-from app.scores import register
+from app.scores import BASELINES
 from app.scores.baselines.networks import watch
 from app.scores.trace import Trace
 
 
-@register("naswot", baseline=True)
+@BASELINES.register("naswot")
 def naswot(trace: Trace) -> float:
-    """Log-determinant of the activation-pattern kernel of the probe."""
+    """Log-determinant of the activation-pattern kernel of the probe batch."""
     kernel = activation_kernel(trace.fresh_network(), trace.probe.images)
     return float(torch.linalg.slogdet(kernel).logabsdet)
 
 
 def activation_kernel(network: nn.Module, images: Tensor) -> Tensor:
-    """N×N: for each two of N images, how many ReLU units are on in both or off in both.
+    """N×N: the number of ReLU units that are on for both or off for both of two images.
 
-    It is the paper's N_A − Hamming distance of the binary codes of all N_A units. Seen are the
-    modules ReLU and ReLU6; without any the kernel is zero.
+    In the paper it is N_A − the Hamming distance of the binary codes of all N_A units. Units are
+    those of ReLU and ReLU6 modules; without any the kernel is zero.
     """
     kernel = torch.zeros(len(images), len(images), dtype=torch.double, device=images.device)
 
-    def see(_: Tensor, output: Tensor) -> None:
+    def add(_: Tensor, output: Tensor) -> None:
         # with ±1 for on and off, the inner product is agreements − disagreements
         sign = (output > 0).flatten(1).float() * 2 - 1
         kernel.add_((sign @ sign.T + sign.shape[1]) / 2)
 
-    with torch.no_grad(), watch(network, (nn.ReLU, nn.ReLU6), see):
+    with torch.no_grad(), watch(network, (nn.ReLU, nn.ReLU6), add):
         network(images)
     return kernel

@@ -1,4 +1,4 @@
-"""What the baselines share: a look inside a network, its weights, and other initialisations."""
+"""Helpers of the baselines: hooks, weights, gradients and initialisations of a network."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 @contextmanager
 def watch(
-    network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...], see: Any
+    network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...], call: Any
 ) -> Iterator[None]:
-    """Within the block, call `see(input, output)` after each forward pass of a `kind` module."""
+    """Within the block, call `call(input, output)` after each forward pass of a `kind` module."""
 
     def hook(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        see(inputs[0], output)
+        call(inputs[0], output)
 
     watched = [module for module in network.modules() if isinstance(module, kind)]
     handles = [module.register_forward_hook(hook) for module in watched]
@@ -28,29 +28,29 @@ def watch(
 
 
 def weights(network: nn.Module) -> list[Tensor]:
-    """Outputs×inputs×… of each convolution and linear layer; neither biases nor BatchNorm."""
+    """The weight of each convolution and linear layer, without biases and BatchNorm."""
     layers = (m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
     return [layer.weight for layer in layers]
 
 
 def gradients(value: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
-    """∂ value / ∂ inputs; zeros for what the value does not depend on."""
+    """∂ value / ∂ inputs; zeros for inputs on which the value does not depend."""
     return torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True)
 
 
 def loss_gradients(
     network: nn.Module, images: Tensor, labels: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
-    """Each weight, and the gradient at it of the mean cross-entropy of the batch."""
+    """Each weight, and its gradient of the mean cross-entropy of the batch."""
     loss = F.cross_entropy(network(images), labels)
     chosen = weights(network)
     return list(zip(chosen, gradients(loss, chosen), strict=True))
 
 
 def redraw(network: nn.Module, std: Callable[[Tensor], float], seed: int) -> nn.Module:
-    """Draw every weight from a normal distribution of deviation `std(weight)`; returns `network`.
+    """Draw every weight from a normal distribution of deviation `std(weight)`; return `network`.
 
-    Drawn on the CPU, so that every device has the same.
+    The draws are made on the CPU, so they are the same for every device.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -70,6 +70,6 @@ def fan_in(weight: Tensor) -> float:
 
 
 def gaussian_images(images: Tensor, seed: int) -> Tensor:
-    """Standard normal noise in the shape and place of `images`."""
+    """Standard normal noise in the shape and on the device of `images`."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(images.shape, generator=generator).to(images)

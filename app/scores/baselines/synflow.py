@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from app.scores import register
+from app.scores import BASELINES
 from app.scores.baselines.networks import gradients, weights
 from app.scores.trace import Trace
 
 
-@register("synflow", baseline=True)
+@BASELINES.register("synflow")
 def synflow(trace: Trace) -> float:
     """Logarithm of the synaptic flow; needs no data."""
     return synaptic_flow(trace.fresh_network(), trace.probe.images)
@@ -17,10 +17,10 @@ def synflow(trace: Trace) -> float:
 def synaptic_flow(network: nn.Module, images: Tensor) -> float:
     """ln Σ over weights w of |w| · ∂R/∂|w|, R being the summed output for an image of ones.
 
-    All weights are made positive and BatchNorm is left out. ReLU then changes nothing, while
-    ReLU6 would cap the flow, which its paper does not know; both are left out as well. The
-    logarithm keeps the order; double precision holds the products of many layers. `network` is
-    changed.
+    All weights are made positive, and BatchNorm is left out. ReLU then changes nothing, while
+    ReLU6 would cap the flow, which the paper does not consider; both are left out as well. The
+    logarithm keeps the order, and double precision holds the products of many layers. Changes
+    `network`.
     """
     _linearise(network)
     network.double()

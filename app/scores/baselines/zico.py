@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from app.scores import register
+from app.scores import BASELINES
 from app.scores.baselines.networks import gradients, weights
 from app.scores.trace import Trace
 
 BATCHES = 2
-"""The paper finds two to be enough."""
+"""The paper finds that two are enough."""
 
 
-@register("zico", baseline=True)
+@BASELINES.register("zico")
 def zico(trace: Trace) -> float:
-    """ZiCo between the halves of the probe."""
+    """ZiCo between the halves of the probe batch."""
     probe = trace.probe
     return inverse_variation(batch_gradients(trace.fresh_network(), probe.images, probe.labels))
 
@@ -30,8 +30,8 @@ def batch_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
 def inverse_variation(layers: list[Tensor]) -> float:
     """Σ over layers of ln Σ over weights of mean |g| / deviation of g, over the first dimension.
 
-    A large and steady gradient lets a layer converge fast. Weights whose gradient does not vary
-    are left out, and so are layers without any other.
+    A layer with large and steady gradients converges fast. Weights with a constant gradient are
+    left out, and so are layers that have no others.
     """
     total = 0.0
     for g in layers:

@@ -15,15 +15,15 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from app.cluster.session import SessionLocks
+from app.search.storage import open_engine
+from app.workers import at_work
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, text
 
 from app import scores
 from app.cli import main
-from app.cluster.session import SessionLocks
-from app.search.storage import open_engine
 from app.supernet.checkpoint import load_checkpoint, save_checkpoint
-from app.workers import at_work
 from tests.app.test_run import start
 from tests.postgresql import PASSWORD
 
@@ -109,7 +109,7 @@ def test_four_workers_one_killed(
             by_arch.setdefault(trial.user_attrs["arch"], set()).add(trial.values[0])
     assert all(len(values) == 1 for values in by_arch.values())
     assert len(by_arch) > 0.9 * total  # twice only what two come upon in the same batch
-    assert not (tmp_path / "1" / "small" / "report.md").exists()  # the main command's matter
+    assert not (tmp_path / "1" / "small" / "report.html").exists()  # the main command's matter
     assert main([*arguments, "--trials", str(total)]) == 0  # which only reports now
     assert trials(postgresql) == found
 

@@ -1,5 +1,6 @@
-"""Real pictures on disk and the shortest way to load them."""
+"""Real images on disk and the shortest way to load them."""
 
+import struct
 import zlib
 from pathlib import Path
 
@@ -19,9 +20,9 @@ def noise(key: str, size: int = 16) -> np.ndarray:
 
 
 def write_folder(root: Path, counts: dict[str, int]) -> Path:
-    """`counts` pictures in each folder below `root`; each has its own pixels."""
+    """`counts` images in each folder below `root`; each has its own pixels."""
     for place, count in counts.items():
-        (root / place).mkdir(parents=True)
+        (root / place).mkdir(parents=True, exist_ok=True)
         for i in range(count):
             Image.fromarray(noise(f"{place}{i}")).save(root / place / f"{i}.png")
     return root
@@ -35,8 +36,19 @@ def load_at(name: str | Path, scratch: Path, size: int = 16) -> ImageData:
         data_dir=scratch / "downloads",
         device=CPU,
         cache_dir=scratch / "cache",
-        seed=0,
     )
+
+
+def png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    """A colour PNG of any depth, which Pillow cannot write; `rows` each begin with a zero."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels
 
 
 def assert_one_line(error: BaseException, *parts: str) -> None:

@@ -33,9 +33,9 @@ def test_result_is_stored_channels_last() -> None:
     assert result.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_trivial_augment_changes_each_picture_its_own_way_and_can_be_repeated() -> None:
-    picture = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
-    batch = picture.expand(24, -1, -1, -1)
+def test_trivial_augment_changes_each_image_its_own_way_and_can_be_repeated() -> None:
+    image = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
+    batch = image.expand(24, -1, -1, -1)
     state = torch.get_rng_state()
     changed = trivial_augment(batch, torch.Generator().manual_seed(4))
     assert torch.equal(torch.get_rng_state(), state)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.data import BatchStream, load, storage
+from app.data import BatchStream, load, memory, resolve
 from app.errors import InputError
 from tests.app.data.helpers import CPU, assert_one_line, load_at, noise, write_folder
 
@@ -25,7 +25,7 @@ def test_folder_is_loaded(tmp_path: Path) -> None:
     assert torch.equal(data.train.pixels[5], expected)
 
 
-def test_fingerprint_follows_the_pictures_not_the_place(tmp_path: Path) -> None:
+def test_fingerprint_follows_the_images_not_the_place(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "set", COUNTS)
     first = load_at(folder, tmp_path).fingerprint
     moved = shutil.move(folder, tmp_path / "moved")
@@ -40,22 +40,22 @@ def test_mapped_pixels_equal_those_in_memory(
 ) -> None:
     folder = write_folder(tmp_path / "set", COUNTS)
     plain = load_at(folder, tmp_path)
-    monkeypatch.setattr(storage, "free_memory", lambda device: 2 * 10 * 3 * 16 * 16 - 1)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2 * 10 * 3 * 16 * 16 - 1)
     allocated: list[bool] = []
-    real = storage.allocate
+    real = memory.allocate
 
     def watched(count: int, size: int, in_memory: bool, cache_dir: Path) -> torch.Tensor:
         allocated.append(in_memory)
         return real(count, size, in_memory, cache_dir)
 
-    monkeypatch.setattr(storage, "allocate", watched)
+    monkeypatch.setattr(memory, "allocate", watched)
     mapped = load_at(folder, tmp_path)
     assert allocated == [False, False]
     assert torch.equal(mapped.train.pixels, plain.train.pixels)
     assert torch.equal(mapped.test.pixels, plain.test.pixels)
     assert torch.equal(mapped.mean, plain.mean)
     assert mapped.fingerprint == plain.fingerprint
-    monkeypatch.setattr(storage, "free_memory", lambda device: 2 * 10 * 3 * 16 * 16)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2 * 10 * 3 * 16 * 16)
     load_at(folder, tmp_path)
     assert allocated[2:] == [True, True]
 
@@ -69,7 +69,7 @@ def test_pixels_stay_on_the_host_where_the_device_is_full(
     batches = []
     for free in (1 << 30, 0):
         amount = {"cuda": free, "cpu": 1 << 30}
-        monkeypatch.setattr(storage, "free_memory", lambda d, amount=amount: amount[d.type])
+        monkeypatch.setattr(memory, "free_memory", lambda d, amount=amount: amount[d.type])
         data = load(str(folder), image_size=16, data_dir=tmp_path, device=cuda, cache_dir=tmp_path)
         assert data.train.pixels.is_cuda == (free > 0)
         assert data.mean.is_cuda
@@ -84,6 +84,28 @@ def test_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_at("cifar11", tmp_path)
     assert_one_line(error.value, "'cifar11'", "cifar10", "digits", "--dataset FOLDER", "<class>")
+
+
+def test_a_folder_called_like_a_built_in_data_set_needs_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(tmp_path / "digits", COUNTS)
+    monkeypatch.chdir(tmp_path)
+    assert len(load_at("digits", tmp_path).classes) == 10
+    assert "./digits" in capsys.readouterr().err
+    assert load_at("./digits", tmp_path).classes == ("a", "b")
+    assert capsys.readouterr().err == ""
+
+
+def test_names_are_resolved_to_what_means_the_same_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "digits", COUNTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert resolve("digits") == "digits"
+    assert resolve("./digits") == resolve("~/digits") == resolve(str(folder)) == str(folder)
+    assert resolve("no-such-set") == "no-such-set"
 
 
 def test_file_is_not_a_folder(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ PASS = COUNT // BATCH
 
 
 def _data(flip: bool = True) -> ImageData:
-    """Picture i: rows 0, 5, 10, ... and columns likewise, plus i, so that each is different."""
+    """Image i: rows 0, 5, 10, ... and columns likewise, plus i, so that each is different."""
     step = 5 * torch.arange(SIZE)
-    picture = step[:, None] + step[None, :] // 2
-    pixels = (picture + torch.arange(COUNT)[:, None, None, None]).expand(COUNT, 3, SIZE, SIZE)
+    image = step[:, None] + step[None, :] // 2
+    pixels = (image + torch.arange(COUNT)[:, None, None, None]).expand(COUNT, 3, SIZE, SIZE)
     train = Split(pixels.to(torch.uint8).contiguous(), torch.arange(COUNT))
     return ImageData(
         name="numbers",
@@ -54,7 +54,7 @@ def test_images_belong_to_their_labels() -> None:
     assert torch.equal(images, data.normalise(data.train.pixels[labels]))
 
 
-def test_each_pass_shows_each_picture_once_in_a_new_order() -> None:
+def test_each_pass_shows_each_image_once_in_a_new_order() -> None:
     stream = BatchStream(_data(), 10, 1, False, CPU)
     passes = [_labels(stream, 5) for _ in range(3)]
     for shown in passes:
@@ -123,7 +123,12 @@ def test_state_of_another_data_set_is_refused() -> None:
 def test_batch_size_out_of_range_is_one_line(size: int) -> None:
     with pytest.raises(InputError) as error:
         BatchStream(_data(), size, 0, False, CPU)
-    assert_one_line(error.value, f"batch size {size}", f"1 to {COUNT}")
+    assert_one_line(error.value, f"batch size {size}", f"1 to {COUNT}", "supernet.batch_size=N")
+
+
+def test_batch_size_names_the_option_of_its_command() -> None:
+    with pytest.raises(InputError, match="--batch-size N"):
+        BatchStream(_data(), COUNT + 1, 0, False, CPU, option="--batch-size N")
 
 
 def test_whole_split_may_be_one_batch() -> None:
@@ -132,7 +137,7 @@ def test_whole_split_may_be_one_batch() -> None:
 
 
 def test_mirrored_share_is_half_and_nil_without_flip() -> None:
-    """A row of a picture rises to the right; after mirroring, at the centre, it falls."""
+    """A row of an image rises to the right; after mirroring, at the centre, it falls."""
     for flip, low, high in ((True, 0.45, 0.55), (False, 0.0, 0.0)):
         stream = _stream(_data(flip), augment=True)
         images = torch.cat([stream.next_batch()[0] for _ in range(200)])
@@ -149,8 +154,8 @@ def test_offsets_reach_an_eighth_evenly_both_ways() -> None:
         shift = images[:, 0, 8, 8] * 255 - data.train.pixels[labels][:, 0, 8, 8]
         seen.update(shift.round().int().tolist())
     step = 5 * torch.arange(SIZE)
-    picture = step[:, None] + step[None, :] // 2
-    window = picture[6:11, 6:11] - picture[8, 8]  # 16 // 8 = 2 pixels each way, 25 positions
+    image = step[:, None] + step[None, :] // 2
+    window = image[6:11, 6:11] - image[8, 8]  # 16 // 8 = 2 pixels each way, 25 positions
     expected = Counter(window.flatten().tolist())
     assert set(seen) == set(expected)
     for value, ways in expected.items():

@@ -1,18 +1,19 @@
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
-from app.rank.ranking import Judge
 from app.rank.statistics import (
     BUDGETS,
+    Ranker,
     flops_groups,
     kendall,
     kendall_within,
-    mean_of_defined,
+    ranks,
     regrets,
+    resample,
+    resampled_correlations,
     spearman,
 )
-from app.scores.ranks import ranks
 
 
 def test_scores_that_are_not_finite_rank_lowest_and_tied() -> None:
@@ -67,10 +68,6 @@ def test_tau_within_groups_is_the_mean_of_the_defined_ones() -> None:
     assert kendall_within(score, accuracy, groups) == pytest.approx((1 / 3 - 1) / 2)
 
 
-def test_mean_of_nothing_defined_is_undefined() -> None:
-    assert np.isnan(mean_of_defined(np.array([np.nan, np.nan])))
-
-
 def test_flops_as_a_score_say_little_within_flops() -> None:
     rng = np.random.default_rng(3)
     flops = rng.random(2000)
@@ -101,19 +98,57 @@ def test_a_perfect_score_and_its_reverse() -> None:
     rng = np.random.default_rng(4)
     accuracy = rng.permutation(120).astype(float)
     flops = rng.integers(0, 40, 120)
-    judge = Judge(accuracy.tolist(), flops.tolist(), seed=0)
-    perfect, reverse = judge(accuracy.tolist()), judge((-accuracy).tolist())
+    ranker = Ranker(accuracy.tolist(), flops.tolist(), seed=0)
+    perfect, reverse = ranker(accuracy.tolist()), ranker((-accuracy).tolist())
     assert (perfect.tau, perfect.rho, perfect.tau_within_flops) == pytest.approx((1, 1, 1))
     assert (reverse.tau, reverse.rho, reverse.tau_within_flops) == pytest.approx((-1, -1, -1))
     assert perfect.tau_interval == perfect.tau_within_flops_interval == pytest.approx((1, 1))
     assert reverse.rho_interval == pytest.approx((-1, -1))
-    assert perfect.regret_mean == perfect.regret_max == perfect.regret_low == 0
+    assert perfect.regret_mean == perfect.regret_max == 0
     assert reverse.regret_max == 119
-    assert (perfect.missing, judge([None, *accuracy[1:].tolist()]).missing) == (0, 1)
 
 
 def test_only_the_order_of_a_score_matters() -> None:
     rng = np.random.default_rng(5)
-    judge = Judge(rng.random(60).tolist(), rng.integers(0, 20, 60).tolist(), seed=1)
+    ranker = Ranker(rng.random(60).tolist(), rng.integers(0, 20, 60).tolist(), seed=1)
     score = rng.random(60)
-    assert judge(score.tolist()) == judge(np.exp(20 * score).tolist())
+    assert ranker(score.tolist()) == ranker(np.exp(20 * score).tolist())
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+@pytest.mark.parametrize("n", [7, 300])  # more than one block of rows
+def test_resampled_correlations_agree_with_scipy_on_the_resamples(n: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = rng.integers(0, n // 2, n).astype(float), rng.random(n)
+    counts = resample(n, seed=0)[:20]
+    tau, rho = resampled_correlations(x, y, counts)
+    for i, count in enumerate(counts):
+        drawn = np.repeat(np.arange(n), count.astype(int))
+        expected = [f(x[drawn], y[drawn]).statistic for f in (kendalltau, spearmanr)]
+        assert [tau[i], rho[i]] == pytest.approx(expected, abs=1e-5, nan_ok=True)
+
+
+def test_resamples_have_n_draws_are_seeded_and_fewer_for_large_tables() -> None:
+    counts = resample(50, seed=3)
+    assert counts.shape == (1000, 50)
+    assert (counts.sum(1) == 50).all()
+    assert (counts == resample(50, seed=3)).all()
+    assert (counts != resample(50, seed=4)).any()
+    assert len(resample(5000, seed=0)) == 160
+
+
+def test_interval_of_independent_values_is_as_wide_as_theory_says() -> None:
+    n = 400
+    rng = np.random.default_rng(6)
+    ranking = Ranker(rng.random(n).tolist(), list(range(n)), seed=0)(rng.random(n).tolist())
+    deviation = np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))  # of τ under independence
+    low, high = ranking.tau_interval
+    assert high - low == pytest.approx(2 * 1.96 * deviation, rel=0.2)
+    low, high = ranking.rho_interval
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(n - 1), rel=0.2)
+
+
+def test_statistics_of_a_constant_score_are_undefined() -> None:
+    ranking = Ranker(list(range(10)), list(range(10)), seed=0)([1.0] * 10)
+    assert np.isnan([ranking.tau, ranking.rho, ranking.tau_within_flops]).all()
+    assert np.isnan([*ranking.tau_interval, *ranking.tau_within_flops_interval]).all()

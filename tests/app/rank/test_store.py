@@ -47,7 +47,10 @@ def test_another_definition_is_refused_and_the_file_left_alone(tmp_path: Path) -
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["nonsense\n", "[1]\n", '{"definition": {}}\n{"arch": "x"}\n'])
+@pytest.mark.parametrize(
+    "text",
+    ["nonsense\n", "[1]\n", '{"definition": {}}\n{"arch": "x"}\n', '{"definition": {}}\n{\n'],
+)
 def test_a_file_of_something_else_is_set_aside(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(text)
@@ -56,13 +59,8 @@ def test_a_file_of_something_else_is_set_aside(tmp_path: Path, text: str) -> Non
     assert kept.read_text() == text
 
 
-def test_a_changed_byte_anywhere_is_noticed(tmp_path: Path) -> None:
+def test_a_file_with_checksums_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
-    filled(path)
-    whole = path.read_bytes()
-    for place in range(len(whole) - 1):
-        for old in tmp_path.glob("*.damaged-*"):
-            old.unlink()
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert not ScoreFile(path, DEFINITION).measured, place
-        assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    measured = filled(path).measured
+    path.write_text(path.read_text().replace("}\n", "}\t0123abcd\n"))
+    assert ScoreFile(path, DEFINITION).measured == measured

@@ -32,7 +32,7 @@ def test_quoted_commas_and_line_breaks_are_read_and_lines_counted(tmp_path: Path
 @pytest.mark.parametrize("text", ["", "nan", "inf", "12 %", "1,000"])
 def test_an_accuracy_that_is_no_finite_number_is_named(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, f'arch,acc\nx,1\ny,"{text}"\n')
-    with pytest.raises(InputError, match=r"row 2 \(line 3\): acc is '.*', which is no finite"):
+    with pytest.raises(InputError, match=r"row 2 \(line 3\): acc is '.*', which is not a finite"):
         read_table(path, "acc")
 
 
@@ -42,9 +42,9 @@ def test_an_accuracy_that_is_no_finite_number_is_named(tmp_path: Path, text: str
         ("", "no column 'arch'; its columns: none"),
         ("acc,cell\n1,x\n", "no column 'arch'; its columns: acc, cell"),
         ("arch,cifar10,cifar100\n", "no column 'acc'; its columns: arch, cifar10, cifar100"),
-        ("arch,acc\n", "holds 0 rows"),
+        ("arch,acc\n", "has 0 rows"),
         ("arch,acc\nx,1\n", "at least 2"),
-        ("acc,arch\n1,x\n2\n3", r"row 3 \(line 4\): no architecture of nasbench201"),
+        ("acc,arch\n1,x\n2\n3", r"row 3 \(line 4\): not an architecture of nasbench201"),
     ],
 )
 def test_what_cannot_be_ranked(tmp_path: Path, text: str, complaint: str) -> None:

@@ -1,22 +1,24 @@
-"""Training a network on its own: the schedule, the average, the split, and exact resumption."""
+"""Training a network: the schedule, the average, the validation split, exact resumption."""
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from app.data import ImageData
+from app.data import ImageData, Split
+from app.errors import InputError
 from app.retrain.candidate import Candidate, load_best, train_candidate, training_folder
+from app.retrain.evaluation import evaluate
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result, read_results
-from app.retrain.training import Average, NetworkTraining, accuracy, learning_rate
-from spaces import Cost
+from app.retrain.training import NetworkTraining, validation_split, warmup_cosine
 
 CPU = torch.device("cpu")
-RECIPE = Recipe(epochs=3, batch_size=200, trivial_augment=True)
+RECIPE = Recipe(epochs=3, batch_size=50, trivial_augment=True)
 
 
 def build() -> nn.Module:
@@ -34,8 +36,7 @@ def build() -> nn.Module:
 
 def candidate(folder: Path) -> Candidate:
     definition = {"network": "n"}
-    place = training_folder(folder, "n", definition)
-    return Candidate("n", "n", False, build, Cost(1, 2), definition, place)
+    return Candidate("n", "n", False, build, definition, training_folder(folder, "n", definition))
 
 
 def go() -> None:
@@ -52,67 +53,87 @@ def stop_after(steps: int) -> Callable[[], None]:
     return check
 
 
-def test_the_rate_warms_up_and_falls_along_a_cosine() -> None:
-    recipe = Recipe(learning_rate=0.4, warmup=0.2)
-    rates = [learning_rate(recipe, step, 10) for step in range(10)]
-    assert rates[:3] == pytest.approx([0.2, 0.4, 0.4])
-    assert rates[6] == pytest.approx(0.2)
-    assert rates[9] == pytest.approx(0.2 * (1 + math.cos(math.pi * 7 / 8)))
-    assert learning_rate(Recipe(warmup=0), 0, 10) == pytest.approx(0.1)
+@pytest.mark.parametrize(("steps", "warmup"), [(10, 0.2), (40, 0.05), (3, 0.0), (1, 0.5)])
+def test_the_rate_warms_up_linearly_and_falls_along_a_cosine(steps: int, warmup: float) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.4)
+    schedule = warmup_cosine(optimizer, warmup, steps)
+    warm = max(1, round(warmup * steps))
+    for step in range(steps):
+        rising = 1 / warm + (1 - 1 / warm) * step / warm
+        falling = (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))) / 2
+        expected = 0.4 * (rising if step < warm else falling)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+        optimizer.step()
+        schedule.step()
 
 
-def test_the_average_is_the_weighted_sum_of_what_was() -> None:
-    network = nn.BatchNorm2d(1)
-    average = Average(network, 0.5)
-    values = [3.0, 5.0, -2.0]
-    for count, value in enumerate(values, 1):
-        with torch.no_grad():
-            network.weight.fill_(value)
-            assert network.num_batches_tracked is not None
-            network.num_batches_tracked.fill_(count)
-        average.update(count)
-    expected = 1.0
-    for count, value in enumerate(values, 1):
-        decay = min(0.5, (1 + count) / (10 + count))
-        expected = decay * expected + (1 - decay) * value
-    assert isinstance(average.network, nn.BatchNorm2d)
-    assert average.network.weight.item() == pytest.approx(expected, rel=1e-5)
-    assert average.network.num_batches_tracked is not None
-    assert average.network.num_batches_tracked.item() == 3
+def test_the_average_is_the_weighted_sum_of_the_steps(few: ImageData) -> None:
+    training = NetworkTraining(build, few, Recipe(batch_size=50, ema=0.3), 0, CPU)
+    expected = {k: v.double() for k, v in training.network.state_dict().items()}
+    for count in range(1, 6):
+        training.step()
+        decay = min(0.3, (1 + count) / (10 + count))
+        for name, value in training.network.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * value
+    average = training.average.state_dict()
+    for name, value in expected.items():
+        if average[name].is_floating_point():
+            torch.testing.assert_close(average[name], value.float())
 
 
-def test_without_an_average_the_network_itself_is_kept(digits: ImageData) -> None:
-    training = NetworkTraining(build, digits, Recipe(batch_size=64, ema=0), 0, CPU)
+def test_without_an_average_the_network_itself_is_kept(few: ImageData) -> None:
+    training = NetworkTraining(build, few, Recipe(batch_size=50, ema=0), 0, CPU)
     for _ in range(3):
         training.step()
-    for mine, kept in zip(
-        training.network.state_dict().values(),
-        training.average.network.state_dict().values(),
-        strict=True,
+    mine = dict(training.network.named_parameters())
+    for name, kept in training.average.named_parameters():
+        assert torch.equal(mine[name], kept)
+
+
+def test_validation_images_are_never_trained_on(few: ImageData) -> None:
+    kept, held_out = (set(part.tolist()) for part in validation_split(few, RECIPE))
+    assert kept | held_out == set(range(len(few.train))) and not kept & held_out
+    drawn = NetworkTraining(build, few, RECIPE, 0, CPU).batches.state_dict()["order"]
+    assert set(drawn.tolist()) == kept
+
+
+def test_too_few_images_are_refused_before_training(few: ImageData) -> None:
+    def with_labels(*labels: int) -> ImageData:
+        train = Split(few.train.pixels[: len(labels)], torch.tensor(labels))
+        return replace(few, train=train)
+
+    for labels, message in (
+        ((0, 1), "can be held out"),
+        ((0, 1, 2, 3), "can be held out"),
+        ((0, 0, 1, 1, 1), "batch size 50 does not suit 3 training images; give --batch-size N"),
     ):
-        assert torch.equal(mine, kept)
+        with pytest.raises(InputError, match=message):
+            validation_split(with_labels(*labels), RECIPE)
 
 
-def test_validation_images_are_never_trained_on(digits: ImageData) -> None:
-    training = NetworkTraining(build, digits, RECIPE, 0, CPU)
-    held_out = set(training.validation.tolist())
-    labels = digits.train.labels[training.validation]
-    assert len(held_out) == pytest.approx(0.1 * len(digits.train), abs=10)
-    assert labels.bincount(minlength=10).min() >= 10
-    drawn = set(training.batches._order.tolist())
-    assert drawn | held_out == set(range(len(digits.train))) and not drawn & held_out
-    assert training.steps_an_epoch == len(drawn) // 200
+def test_balanced_draws_every_class_equally_often(few: ImageData) -> None:
+    labels = torch.tensor([0] * 200 + [1] * 20 + [2] * 20)
+    uneven = replace(few, train=Split(few.train.pixels, labels))
+    stream = NetworkTraining(build, uneven, RECIPE.model_copy(update={"balanced": True}), 0, CPU)
+    drawn = torch.cat([stream.batches.next_batch()[1] for _ in range(40)]).bincount(minlength=3)
+    assert (drawn / drawn.sum() - 1 / 3).abs().max() < 0.05
+
+
+@pytest.fixture(scope="module")
+def whole(few: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    return train_candidate(candidate(folder), few, RECIPE, 1, CPU, go)
 
 
 @pytest.mark.parametrize("steps", [0, 4, 6, 11])
 def test_an_interrupted_training_ends_as_if_it_had_not_been(
-    steps: int, digits: ImageData, tmp_path: Path
+    steps: int, few: ImageData, tmp_path: Path, whole: Result
 ) -> None:
-    whole = train_candidate(candidate(tmp_path / "a"), digits, RECIPE, 1, CPU, go)
-    halved = candidate(tmp_path / "b")
+    interrupted = candidate(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        train_candidate(halved, digits, RECIPE, 1, CPU, stop_after(steps))
-    resumed = train_candidate(halved, digits, RECIPE, 1, CPU, go)
+        train_candidate(interrupted, few, RECIPE, 1, CPU, stop_after(steps))
+    resumed = train_candidate(interrupted, few, RECIPE, 1, CPU, go)
     assert resumed.history == whole.history
     assert resumed.test_accuracy == whole.test_accuracy
     one, other = load_best(whole.folder), load_best(resumed.folder)
@@ -126,42 +147,35 @@ def test_a_small_network_learns_and_its_best_epoch_is_tested(
     result = train_candidate(candidate(tmp_path), digits, recipe, 0, CPU, go)
     assert result.test_accuracy > 0.4
     epochs = [epoch["validation_accuracy"] for epoch in result.history]
-    assert result.validation_accuracy == max(epochs)
-    assert epochs[result.best_epoch - 1] == max(epochs)
+    assert result.validation_accuracy == epochs[result.best_epoch - 1] == max(epochs)
     network = build()
     network.load_state_dict(load_best(result.folder))
-    right = accuracy(network, digits, digits.test.pixels, digits.test.labels)
-    assert right == result.test_accuracy
-    with torch.no_grad():
-        scores = network(digits.normalise(digits.test.pixels))
-    by_hand = (scores.argmax(1) == digits.test.labels).double().mean().item()
-    assert right == pytest.approx(by_hand)
+    assert evaluate(network, digits, digits.test).overall == result.test_accuracy
     assert read_results(tmp_path, {}) == [result]
     assert read_results(tmp_path, {"image_size": 64}) == []
 
 
-def test_a_finished_training_is_read_and_not_repeated(digits: ImageData, tmp_path: Path) -> None:
+def test_a_finished_training_is_read_and_not_repeated(few: ImageData, tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch_size=200)
-    first = train_candidate(candidate(tmp_path), digits, recipe, 0, CPU, go)
-    assert train_candidate(candidate(tmp_path), digits, recipe, 0, CPU, stop_after(0)) == first
+    first = train_candidate(candidate(tmp_path), few, recipe, 0, CPU, go)
+    assert train_candidate(candidate(tmp_path), few, recipe, 0, CPU, stop_after(0)) == first
 
 
-def test_early_stop_waits_for_a_better_epoch(digits: ImageData) -> None:
-    training = NetworkTraining(build, digits, Recipe(epochs=9, patience=2), 0, CPU)
-    for epoch, value in enumerate((0.5, 0.7, 0.7), 1):
-        training.history.append({"epoch": epoch, "loss": 0.0, "validation_accuracy": value})
-    assert training.best["epoch"] == 2 and not training.finished
-    training.history.append({"epoch": 4, "loss": 0.0, "validation_accuracy": 0.6})
-    assert training.finished
+@pytest.mark.parametrize(
+    ("balanced", "best"), [(False, 2), (True, 1)], ids=["accuracy", "balanced accuracy"]
+)
+def test_patience_waits_for_a_better_epoch(balanced: bool, best: int, few: ImageData) -> None:
+    recipe = Recipe(epochs=9, batch_size=50, patience=2, balanced=balanced)
+    training = NetworkTraining(build, few, recipe, 0, CPU)
+    for epoch, (value, mean) in enumerate(((0.5, 0.6), (0.7, 0.5), (0.7, 0.5), (0.6, 0.4)), 1):
+        assert training.finished == (bool(training.history) and epoch > best + 2)
+        figures = {"validation_accuracy": value, "balanced_accuracy": mean}
+        training.history.append({"epoch": epoch, "loss": 0.0, **figures})
+    assert training.best["epoch"] == best and training.finished
 
 
-def test_a_diverged_training_says_so(digits: ImageData, tmp_path: Path) -> None:
-    recipe = Recipe(epochs=1, batch_size=64, learning_rate=1e30)
+def test_a_diverged_training_says_so(few: ImageData, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, batch_size=50, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match="smaller --lr"):
-        train_candidate(candidate(tmp_path), digits, recipe, 0, CPU, go)
+        train_candidate(candidate(tmp_path), few, recipe, 0, CPU, go)
     assert not list(tmp_path.glob("*/last.pt"))
-
-
-def test_the_standard_error_is_the_binomials() -> None:
-    result = Result("n", False, 0.9, 0.9, 100, 9, 1, 1, 1, 1, 1.0, "cpu", 0, {}, [], {}, Path("x"))
-    assert result.standard_error == pytest.approx(0.03)

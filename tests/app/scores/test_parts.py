@@ -1,4 +1,4 @@
-"""Each own score against a closed form on features, gradients and answers made by hand."""
+"""Each of our scores against a closed form, on features and gradients made by hand."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,10 @@ from torch import Tensor
 
 from app.data import ImageData
 from app.scores import MEASURES, SCORES
-from app.scores.expressivity import PLACES, standardised_samples
-from app.scores.moments import moments
+from app.scores.expressivity import POSITIONS, standardised_samples
+from app.scores.features import MIN_EIGENVALUE, moments
 from app.scores.scorer import NoScoreError, Scorer
-from app.scores.spectrum import LEAST
-from app.scores.trace import Pass, ProbeBatch, Trace
+from app.scores.trace import Passes, ProbeBatch, Trace
 from app.scores.uncertainty import share_between_images
 from spaces import BatchNormMode
 from tests.toy import Toy
@@ -27,12 +26,12 @@ def by_hand(
     gradients: Sequence[Tensor] = (),
     bn_gammas: Sequence[Tensor] = (),
 ) -> Trace:
-    """An trace whose pass gave these results."""
+    """A trace whose passes gave these results."""
     trace = Trace.__new__(Trace)
-    passed = Pass(list(features), list(activations), list(gradients), logits=torch.empty(0))
+    passes = Passes(list(features), list(activations), list(gradients), logits=torch.empty(0))
     images = len([*features, *activations][0]) if features or activations else 0
     probe = ProbeBatch(torch.empty(images), torch.empty(images), seed=0)
-    vars(trace).update(passed=passed, bn_gammas=list(bn_gammas), probe=probe)
+    vars(trace).update(passes=passes, bn_gammas=list(bn_gammas), probe=probe)
     return trace
 
 
@@ -53,7 +52,7 @@ def test_channel_volume_is_zero_for_independent_channels_and_falls_with_their_co
 
 
 def test_activation_volume_is_that_of_the_kernel_of_all_layers() -> None:
-    """Images of one colour, so that every place of an image is the same: PLACES equal rows."""
+    """Images of one colour are the same at every position, so there are POSITIONS equal rows."""
     colours = [torch.randn(3, 50), 7 * torch.randn(3, 20) + 2]
     activations = [
         colour[:, :, None, None].expand(-1, -1, size, size)
@@ -65,25 +64,25 @@ def test_activation_volume_is_that_of_the_kernel_of_all_layers() -> None:
         kernel = kernel + z @ z.T
     lengths = kernel.diagonal().sqrt()
     images = torch.linalg.eigvalsh((kernel / lengths / lengths[:, None]).double())
-    # the kernel repeats each image PLACES times, so its other eigenvalues are 0
-    places = torch.cat([PLACES * images, torch.zeros(3 * (PLACES - 1))])
+    # the kernel repeats each image POSITIONS times, so its other eigenvalues are 0
+    positions = torch.cat([POSITIONS * images, torch.zeros(3 * (POSITIONS - 1))])
     value = SCORES["activation_volume"](by_hand(activations=activations))
-    assert value == pytest.approx(float(places.clamp_min(LEAST).log().mean()), abs=1e-3)
+    assert value == pytest.approx(float(positions.clamp_min(MIN_EIGENVALUE).log().mean()), abs=1e-3)
 
 
-def test_places_are_the_same_in_layers_of_any_size() -> None:
+def test_positions_are_the_same_in_layers_of_any_size() -> None:
     rows = torch.arange(4.0)[:, None].expand(4, 4)
     fine = rows[None, None].expand(2, 1, 4, 4)
     coarse = rows[::2, ::2][None, None].expand(2, 1, 2, 2)
-    places = torch.tensor([[[0.1, 0.9], [0.6, 0.0]], [[0.99, 0.5], [0.4, 0.4]]])
+    positions = torch.tensor([[[0.1, 0.9], [0.6, 0.0]], [[0.99, 0.5], [0.4, 0.4]]])
     deviation = float(rows.var(correction=0)) ** 0.5
-    found = standardised_samples(fine, moments(fine), places) * deviation + 1.5
+    found = standardised_samples(fine, moments(fine), positions) * deviation + 1.5
     torch.testing.assert_close(found, torch.tensor([[0.0], [2], [3], [1]]))
     deviation = 1.0
-    found = standardised_samples(coarse, moments(coarse), places) * deviation + 1
+    found = standardised_samples(coarse, moments(coarse), positions) * deviation + 1
     torch.testing.assert_close(found, torch.tensor([[0.0], [2], [2], [0]]))
     constant = torch.full((2, 1, 4, 4), 1 / 3)
-    assert not standardised_samples(constant, moments(constant), places).any()
+    assert not standardised_samples(constant, moments(constant), positions).any()
 
 
 def test_signal_strength_adds_the_logarithms_of_what_is_positive() -> None:
@@ -126,7 +125,7 @@ def test_dead_channels_have_no_share() -> None:
     assert share_between_images(moments(torch.full((8, 3, 4, 4), 0.3))).isnan()
 
 
-def test_bn_nas_sums_the_mean_scales() -> None:
+def test_bn_nas_sums_the_mean_gammas() -> None:
     bn_gammas = [torch.tensor([1.0, -3.0]), torch.tensor([0.5])]
     assert SCORES["bn_nas"](by_hand(bn_gammas=bn_gammas)) == pytest.approx(2.5)
     assert SCORES["bn_nas"](by_hand(bn_gammas=[])) == 0
@@ -161,6 +160,6 @@ def test_a_network_of_infinities_has_no_score(toy: Toy, digits: ImageData) -> No
     measure = scorer(toy, digits)
     with torch.no_grad():
         measure.supernet.classifier.bias.fill_(math.inf)  # type: ignore[operator, union-attr]
-    with pytest.raises(NoScoreError, match="infinite or no numbers"):
+    with pytest.raises(NoScoreError, match="not finite"):
         measure("conv3-conv3-conv3")
     assert measure.or_none("conv3-conv3-conv3") == dict.fromkeys(SCORES)

@@ -82,7 +82,7 @@ def test_an_interrupted_sample_goes_on_where_it_stopped(
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "reference.json"
     path.write_text(content)
-    with pytest.raises(DamagedError, match=r"no JSON object|no reference sample"):
+    with pytest.raises(DamagedError, match="not a reference sample"):
         Reference.load(path)
 
 

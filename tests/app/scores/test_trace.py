@@ -1,12 +1,12 @@
-"""The passes against what autograd says by a longer way."""
+"""The passes against finite differences and plain hooks."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from app.data import ImageData
-from app.scores.recorder import Recorder
 from app.scores.trace import ProbeBatch, Trace
 from spaces import BatchNormMode, FeatureNode
 from tests.toy import Toy
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 ARCH = "conv3-skip-conv1"
 
 
-def observe(toy: Toy, digits: ImageData, count: int = 12) -> Trace:
+def trace_of(toy: Toy, digits: ImageData, count: int = 12) -> Trace:
     torch.manual_seed(0)
     supernet = toy.supernet(BatchNormMode.UNBIASED)
     return Trace(toy, supernet, ARCH, ProbeBatch.draw(digits, count, 0, CPU))
@@ -23,7 +23,7 @@ def observe(toy: Toy, digits: ImageData, count: int = 12) -> Trace:
 
 def test_gradients_say_how_features_move_the_last_one(toy: Toy, digits: ImageData) -> None:
     """Moving a feature a little changes the signed sum by the gradient times the move."""
-    single = observe(toy, digits)
+    single = trace_of(toy, digits)
     supernet = single.supernet.double()  # the sum hardly changes
     probe = replace(single.probe, images=single.probe.images.double())
     trace = Trace(toy, supernet, ARCH, probe)
@@ -53,17 +53,21 @@ def test_gradients_say_how_features_move_the_last_one(toy: Toy, digits: ImageDat
     torch.testing.assert_close(trace.gradients[-1], signs.double())
 
 
-def test_a_path_on_which_nothing_learns_has_gradients_all_the_same() -> None:
-    recorder = Recorder(nn.Sequential(nn.ReLU(), FeatureNode()))  # type: ignore[arg-type]  # any module
-    with recorder:
-        recorder.supernet(torch.randn(2, 3, 4, 4))
-    (gradient,) = recorder.gradients(0)
+def test_a_path_without_trainable_parameters_has_gradients() -> None:
+    class Frozen(nn.Sequential):
+        def forward(self, images: torch.Tensor, arch: str) -> torch.Tensor:
+            return super().forward(images)
+
+    frozen: Any = Frozen(nn.ReLU(), FeatureNode())
+    probe = ProbeBatch(torch.randn(2, 3, 4, 4), torch.zeros(2), seed=0)
+    trace = Trace(Toy(), frozen, "", probe)
+    (gradient,) = trace.gradients
     assert bool((gradient.abs() == 1).all())
-    assert len(recorder.features) == len(recorder.activations) == 1
+    assert len(trace.features) == len(trace.activations) == 1
 
 
-def test_features_are_the_taps_outputs(toy: Toy, digits: ImageData) -> None:
-    trace = observe(toy, digits)
+def test_features_are_the_outputs_of_the_feature_nodes(toy: Toy, digits: ImageData) -> None:
+    trace = trace_of(toy, digits)
     features = trace.features
     seen: list[torch.Tensor] = []
     for module in trace.supernet.modules():
@@ -75,7 +79,7 @@ def test_features_are_the_taps_outputs(toy: Toy, digits: ImageData) -> None:
         torch.testing.assert_close(feature, expected)
 
 
-def test_anchors_follow_the_seed_and_stop_at_the_data(digits: ImageData) -> None:
+def test_the_probe_batch_follows_the_seed_and_is_at_most_all_images(digits: ImageData) -> None:
     first, again, other = (ProbeBatch.draw(digits, 20, seed, CPU) for seed in (1, 1, 2))
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
@@ -85,7 +89,7 @@ def test_anchors_follow_the_seed_and_stop_at_the_data(digits: ImageData) -> None
 def test_fresh_networks_are_equal_and_leave_the_generator_alone(
     toy: Toy, digits: ImageData
 ) -> None:
-    trace = observe(toy, digits)
+    trace = trace_of(toy, digits)
     state = torch.get_rng_state()
     first, second = trace.fresh_network(), trace.fresh_network()
     assert torch.equal(torch.get_rng_state(), state)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,7 @@ import app.run  # noqa: F401  (else every forked process would import it anew)
 from app.cli import main
 from app.data import ImageData
 from app.interrupt import stop_at_once, stop_between_steps
-from app.search.storage import open_storage
-from app.search.study import own_study
-from app.settings import SupernetSettings, database_url
+from app.settings import SupernetSettings
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, train_supernet
@@ -213,8 +212,10 @@ def test_a_killed_process_is_reported(toy: Toy, digits: ImageData, tmp_path: Pat
 
 
 def trials(runs: Path, name: str) -> int:
-    study = own_study(open_storage(database_url(runs)), name)
-    return len(study.trials) if study else 0
+    storage = f"sqlite:///{runs / 'studies.db'}"
+    if name not in optuna.get_all_study_names(storage):
+        return 0
+    return len(optuna.load_study(study_name=name, storage=storage).trials)
 
 
 def commands(tmp_path: Path, *options: list[str]) -> tuple[list[int | None], list[str]]:
@@ -267,7 +268,7 @@ def test_rank_0_alone_makes_the_study(study_file: Path, tmp_path: Path) -> None:
         ),
         (["--device", "cpu:0"], ["--device", "cpu:0"], "each process .* give --device cpu, not"),
         ([], ["--seed", "-1"], "rank 1 on .*: seed = -1"),
-        ([], ["--dataset", "nowhere"], "rank 1 on .*: 'nowhere' is neither a known data set"),
+        ([], ["--dataset", "nowhere"], "rank 1 on .*: 'nowhere' is neither a built-in data set"),
         ([], ["--seed", "1"], "rank 1 on .*: the supernet of rank 0 was made with seed = 0, not 1"),
     ],
 )

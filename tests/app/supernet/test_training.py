@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from app.data import ImageData
@@ -68,6 +69,12 @@ def test_groups_have_to_divide_the_batch(batch_size: int, groups: int) -> None:
         InputError, match=f"batch_size = {batch_size} cannot be split into {groups}"
     ):
         check_groups(SupernetSettings(batch_size=batch_size, bn_groups=groups))
+
+
+def test_settings_of_earlier_versions_have_one_group() -> None:
+    assert SupernetSettings.model_validate({"sync_batchnorm": True}).bn_groups == 1
+    with pytest.raises(ValidationError, match="sync_batchnorm"):
+        SupernetSettings.model_validate({"sync_batchnorm": False})
 
 
 def test_convolutions_stay_and_batchnorm_moves(toy: Toy, digits: ImageData, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Networks and images to calculate by hand, and observations of small networks."""
+"""Networks and images to calculate by hand, and traces of small networks."""
 
 from functools import cache
 from random import Random
@@ -36,7 +36,7 @@ def small_space(name: str) -> Space:
     return spaces.create(name, classes=3, image_size=16, options=SMALL.get(name, {}))
 
 
-def observe(name: str, arch: str | None = None) -> Trace:
+def trace_of(name: str, arch: str | None = None) -> Trace:
     """A random architecture, or `arch`, and six random images."""
     space = small_space(name)
     generator = torch.Generator().manual_seed(3)

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from app.scores.baselines.az_nas import (
     entropies,
     jacobian_norm,
+    node_features,
     progressivity,
-    tap_features,
     trainability,
 )
 from spaces import FeatureNode
@@ -71,7 +71,7 @@ def test_trainability_is_highest_where_gradients_keep_their_size() -> None:
         assert value == pytest.approx(2 - factor - 1 / factor, rel=0.2)
 
 
-def test_layers_that_hand_their_input_on_and_fixed_ones_are_left_out() -> None:
+def test_skips_and_layers_that_are_not_searched_are_left_out() -> None:
     x = noise(4)
     y = mix(x, 3 * rotation(4))
     alone = trainability([x, y], BOTH, seed=1)
@@ -88,12 +88,12 @@ def test_no_gradient_is_minus_infinity() -> None:
     assert trainability([x.detach(), 2 * x], BOTH, seed=0) == -math.inf
 
 
-def test_features_are_the_outputs_of_the_taps() -> None:
+def test_features_are_the_outputs_of_the_feature_nodes() -> None:
     network = nn.Sequential(
         nn.ReLU(), FeatureNode(searched=False), nn.AvgPool2d(2), FeatureNode(), nn.Flatten()
     )
     images = noise(3)
-    (first, second), searched = tap_features(network, images)
+    (first, second), searched = node_features(network, images)
     assert searched == [False, True]
     assert torch.equal(first, images.relu())
     assert torch.equal(second, F.avg_pool2d(images.relu(), 2))

@@ -2,11 +2,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from app.scores.baselines.cost import flops, params
-from tests.app.scores.baselines.helpers import observe
+from tests.app.scores.baselines.helpers import trace_of
 
 
 def test_cost_is_that_of_the_fresh_network() -> None:
-    trace = observe("nasbench201")
+    trace = trace_of("nasbench201")
     network = trace.fresh_network().eval()
     assert params(trace) == sum(p.numel() for p in network.parameters())
     with FlopCounterMode(display=False) as counter, torch.no_grad():

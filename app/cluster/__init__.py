@@ -1,1 +1,0 @@
-"""One search on many machines: who is who, what workers share, and the worker itself."""

@@ -1,0 +1,216 @@
+"""Bulk insert of finished trials into Optuna's own tables, a batch in one transaction.
+
+`study.add_trial` takes some hundred statements a trial. Here a batch takes one insert per table,
+through Optuna's declared models, and is in the database whole or not at all. Everything that
+reads Optuna's tables reads these trials as Optuna's own.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError
+from optuna.storages._rdb.models import (
+    StudyModel,
+    StudyUserAttributeModel,
+    TrialModel,
+    TrialParamModel,
+    TrialSystemAttributeModel,
+    TrialUserAttributeModel,
+    TrialValueModel,
+)
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine, func, insert, select
+from sqlalchemy.orm import Session
+
+from app.database import is_sqlite
+
+FINGERPRINT = "fingerprint"
+"""The attribute of a trial that says which supernet and reference sample scored it."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What became of a batch."""
+
+    numbers: list[int]
+    """Given to the trials that were added; fewer than the batch once the total is reached."""
+    complete: int
+    """COMPLETE trials of the study with this fingerprint, after the batch."""
+    count: int
+    """All trials of the study, after the batch."""
+
+
+class StudyWriter:
+    """Transactions on one study, each of which holds the study's row against other processes."""
+
+    def __init__(self, engine: Engine, study_id: int) -> None:
+        """`engine` comes from `database.open_write_engine`, which sees to SQLite's locking."""
+        self.engine = engine
+        self.study_id = study_id
+
+    def add_trials(self, trials: Sequence[FrozenTrial], fingerprint: str, total: int) -> Committed:
+        """Insert finished `trials` until `total` are COMPLETE under `fingerprint`.
+
+        A trial with an id finishes the queued one of that id, unless somebody else has. Others
+        get the next numbers. Raises StorageInternalError if the study is gone or was started
+        again, and SQLAlchemyError if the database cannot be written; then nothing is inserted.
+        """
+        with self._transaction() as session:
+            if self._get_attribute(session, FINGERPRINT) != fingerprint:
+                raise StorageInternalError("the study was started again by another process")
+            complete = self._count_complete(session, fingerprint)
+            rows: list[tuple[Any, FrozenTrial]] = []  # SQLAlchemy types columns, not values
+            number = self._count(session)
+            for trial in trials:
+                if complete >= total:
+                    break
+                row: Any
+                if trial._trial_id < 0:
+                    row = TrialModel(study_id=self.study_id, number=number)
+                    session.add(row)
+                    number += 1
+                else:
+                    row = session.get(TrialModel, trial._trial_id)
+                    if row is None or row.state is not TrialState.WAITING:
+                        continue
+                row.state = trial.state
+                row.datetime_start = trial.datetime_start
+                row.datetime_complete = trial.datetime_complete
+                rows.append((row, trial))
+                complete += trial.state is TrialState.COMPLETE
+            session.flush()
+            _insert_rows(session, rows)
+            return Committed([row.number for row, _ in rows], complete, number)
+
+    def count_complete(self, fingerprint: str) -> int:
+        """Count the COMPLETE trials with this fingerprint."""
+        with self._transaction() as session:
+            return self._count_complete(session, fingerprint)
+
+    def set_if_absent(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Set attributes of the study that have no value yet; returns what is stored now."""
+        with self._transaction() as session:
+            stored = {key: self._get_attribute(session, key) for key in values}
+            missing = {key: values[key] for key, value in stored.items() if value is None}
+            for key, value in missing.items():
+                self._set_attribute(session, key, value)
+            return stored | missing
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Set attributes of the study, all in one transaction."""
+        with self._transaction() as session:
+            for key, value in values.items():
+                self._set_attribute(session, key, value)
+
+    def next_seed_offset(self) -> int:
+        """Count the searches of this study, whose random numbers must all differ: 0, 1, 2, …"""
+        with self._transaction() as session:
+            offset = int(self._get_attribute(session, "searches") or 0)
+            self._set_attribute(session, "searches", offset + 1)
+            return offset
+
+    def adopt_trials(self, fingerprint: str) -> None:
+        """Give the fingerprint to trials of a version that stored none."""
+        own = select(TrialUserAttributeModel.trial_id)
+        with self._transaction() as session:
+            ids = session.scalars(
+                select(TrialModel.trial_id).where(
+                    TrialModel.study_id == self.study_id,
+                    TrialModel.trial_id.in_(own.where(TrialUserAttributeModel.key == "arch")),
+                    TrialModel.trial_id.not_in(
+                        own.where(TrialUserAttributeModel.key == FINGERPRINT)
+                    ),
+                )
+            )
+            rows = _attribute_rows([(i, {FINGERPRINT: fingerprint}) for i in ids])
+            if rows:
+                session.execute(insert(TrialUserAttributeModel), rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        url = self.engine.url
+        if is_sqlite(url) and not Path(url.database or "").exists():
+            # SQLite goes on writing to a deleted file, and all of it would be lost
+            raise StorageInternalError(f"its file '{url.database}' was removed")
+        with Session(self.engine) as session, session.begin():
+            try:
+                StudyModel.find_or_raise_by_id(self.study_id, session, for_update=True)
+            except KeyError:
+                raise StorageInternalError("the study was deleted by another process") from None
+            yield session
+
+    def _count(self, session: Session) -> int:
+        query = select(func.count()).where(TrialModel.study_id == self.study_id)
+        return session.scalar(query) or 0
+
+    def _count_complete(self, session: Session, fingerprint: str) -> int:
+        query = (
+            select(func.count())
+            .select_from(TrialModel)
+            .join(TrialUserAttributeModel, TrialUserAttributeModel.trial_id == TrialModel.trial_id)
+            .where(
+                TrialModel.study_id == self.study_id,
+                TrialModel.state == TrialState.COMPLETE,
+                TrialUserAttributeModel.key == FINGERPRINT,
+                TrialUserAttributeModel.value_json == json.dumps(fingerprint),
+            )
+        )
+        return session.scalar(query) or 0
+
+    def _get_attribute(self, session: Session, key: str) -> Any:
+        query = select(StudyUserAttributeModel.value_json).where(
+            StudyUserAttributeModel.study_id == self.study_id, StudyUserAttributeModel.key == key
+        )
+        text = session.scalar(query)
+        return None if text is None else json.loads(text)
+
+    def _set_attribute(self, session: Session, key: str, value: Any) -> None:
+        query = select(StudyUserAttributeModel).where(
+            StudyUserAttributeModel.study_id == self.study_id, StudyUserAttributeModel.key == key
+        )
+        row = session.scalar(query)
+        if row is None:
+            row = StudyUserAttributeModel(study_id=self.study_id, key=key)
+            session.add(row)
+        row.value_json = json.dumps(value)
+
+
+def _insert_rows(session: Session, rows: Sequence[tuple[Any, FrozenTrial]]) -> None:
+    """Insert what belongs to trials whose own rows are flushed, so that they have ids."""
+    trials = [(row.trial_id, trial) for row, trial in rows]
+    tables: dict[Any, list[dict[str, Any]]] = {
+        TrialValueModel: [
+            {"trial_id": i, "objective": objective, "value": stored, "value_type": kind}
+            for i, trial in trials
+            for objective, value in enumerate(trial.values or ())
+            for stored, kind in [TrialValueModel.value_to_stored_repr(value)]
+        ],
+        TrialParamModel: [
+            {
+                "trial_id": i,
+                "param_name": name,
+                "param_value": trial.distributions[name].to_internal_repr(value),
+                "distribution_json": distribution_to_json(trial.distributions[name]),
+            }
+            for i, trial in trials
+            for name, value in trial.params.items()
+        ],
+        TrialUserAttributeModel: _attribute_rows([(i, t.user_attrs) for i, t in trials]),
+        TrialSystemAttributeModel: _attribute_rows([(i, t.system_attrs) for i, t in trials]),
+    }
+    for model, table in tables.items():
+        if table:
+            session.execute(insert(model), table)
+
+
+def _attribute_rows(attributes: Iterable[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [
+        {"trial_id": i, "key": key, "value_json": json.dumps(value)}
+        for i, values in attributes
+        for key, value in values.items()
+    ]

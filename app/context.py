@@ -1,0 +1,192 @@
+"""Everything that scoring an architecture of a study needs: data → supernet → reference sample."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+import spaces
+from app.atomic import DamagedError, set_aside
+from app.console import console
+from app.data import ImageData, load
+from app.data.stream import check_batch_size
+from app.definition import Definition, check_definition, reference_definition, supernet_definition
+from app.errors import InputError, one_of
+from app.interrupt import stop_between_steps
+from app.latency import measure_arch
+from app.paths import StudyPaths
+from app.samplers import SAMPLERS
+from app.scores.composite import Composite
+from app.scores.reference import Reference, sample_architectures, score_reference
+from app.scores.scorer import Scorer
+from app.scores.trace import ProbeBatch
+from app.settings import StudySettings
+from app.supernet import distributed
+from app.supernet.checkpoint import load_checkpoint
+from app.supernet.training import SupernetTraining, check_groups, train_supernet
+from spaces import BatchNormMode, Space
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class EvaluationContext:
+    """A study's space and data, its trained supernet, and its scored reference sample."""
+
+    settings: StudySettings
+    paths: StudyPaths
+    device: torch.device
+    data: ImageData
+    space: Space
+    """Of the networks that are searched and costed; the supernet's may be smaller."""
+    training: SupernetTraining
+    scorer: Scorer
+    reference: Reference
+    composite: Composite
+    latency: Callable[[str], float] | None
+    """Milliseconds of an architecture's network; only where latency is an objective."""
+
+
+def check_names(settings: StudySettings) -> None:
+    """Raises InputError for an unknown space or sampler."""
+    if settings.space not in spaces.names():
+        raise one_of(settings.space, "space", spaces.names())
+    SAMPLERS[settings.search.sampler]
+
+
+def open_data(
+    settings: StudySettings, paths: StudyPaths, device: torch.device
+) -> tuple[ImageData, Space]:
+    """Load the study's images, and size its space for them; writes nothing.
+
+    Raises InputError for whatever the later stages would refuse.
+    """
+    check_groups(settings.supernet)
+    with distributed.local_main_process_first():  # it downloads, the others find the files
+        data = load(
+            settings.dataset,
+            image_size=settings.image_size,
+            data_dir=settings.data_dir,
+            device=device,
+            cache_dir=paths.folder,
+        )
+    create_space(settings, data, settings.supernet_space_options)
+    check_batch_size(len(data.train), settings.supernet.batch_size)
+    ProbeBatch.draw(data, settings.score.images, settings.seed, device)
+    space = create_space(settings, data, settings.space_options)
+    sample_architectures(space, 1, settings.seed, settings.search.max_flops)
+    return data, space
+
+
+def create_space(settings: StudySettings, data: ImageData, options: dict[str, Any]) -> Space:
+    """Create the study's space with these options. Raises InputError for a bad one."""
+    try:
+        return spaces.create(settings.space, len(data.classes), data.image_size, options)
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error)) from None
+
+
+def prepare(
+    settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
+) -> EvaluationContext:
+    """Train the supernet and score the reference sample, as far as they are not done."""
+    training = _trained_supernet(settings, paths, device, data)
+    probe = ProbeBatch.draw(data, settings.score.images, settings.seed, device)
+    scorer = Scorer(space, training.supernet, probe)
+    reference = _scored_reference(settings, paths, data, space, scorer)
+    try:
+        composite = Composite(list(reference.scores.values()))
+    except ValueError as error:
+        raise InputError(f"{error}: raise score.reference, with --fresh") from None
+    latency = None
+    if "latency" in settings.search.objectives:
+        latency = partial(measure_arch, space, settings=settings.latency, device=device)
+    return EvaluationContext(
+        settings, paths, device, data, space, training, scorer, reference, composite, latency
+    )
+
+
+def is_prepared(settings: StudySettings, paths: StudyPaths, data: ImageData) -> bool:
+    """Whether a finished supernet and reference sample of these settings are in a folder."""
+    try:
+        state, reference = load_checkpoint(paths.supernet), Reference.load(paths.reference)
+        check_definition(state["definition"], supernet_definition(settings, data), "the supernet")
+        check_definition(reference.definition, reference_definition(settings, data), "the sample")
+    except (OSError, DamagedError, InputError):
+        return False
+    return state["step"] >= settings.supernet.steps and (
+        len(reference.scores) == settings.score.reference
+    )
+
+
+def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
+    """Read a file; None if it is missing, or damaged, in which case it is set aside."""
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except DamagedError as reason:
+        set_aside(path, reason)
+        return None
+
+
+def _trained_supernet(
+    settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData
+) -> SupernetTraining:
+    definition = supernet_definition(settings, data)
+    training = _new_training(settings, device, data)
+    if (state := _read(paths.supernet, load_checkpoint)) is not None:
+        check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
+        training.load_state_dict(state)
+    _train(training, paths.supernet, definition)
+    return training
+
+
+def take_part(settings: StudySettings, device: torch.device) -> None:
+    """Train the supernet along with rank 0, which does everything else."""
+    # pixels that exceed the memory are mapped from there: the study's folder belongs to rank 0
+    data, _ = open_data(settings, StudyPaths(Path(tempfile.gettempdir())), device)
+    training = _new_training(settings, device, data)
+    _train(training, StudyPaths(settings.folder).supernet, supernet_definition(settings, data))
+
+
+def _new_training(
+    settings: StudySettings, device: torch.device, data: ImageData
+) -> SupernetTraining:
+    space = create_space(settings, data, settings.supernet_space_options)
+    bn_mode = BatchNormMode(settings.batchnorm)
+    return SupernetTraining(space, bn_mode, data, settings.supernet, settings.seed, device)
+
+
+def _train(training: SupernetTraining, path: Path, definition: Definition) -> None:
+    """Train to the end, together with the other processes if there are any."""
+    expected = distributed.all_gather(definition)[0]
+    hint = "run the same command with the same data on every machine"
+    check_definition(expected, definition, "the supernet of rank 0", hint)
+    distributed.all_gather(None)  # rank 0 hears of a difference here
+    with stop_between_steps() as check:
+        if (count := distributed.world_size()) > 1:
+            training.join()
+            if not training.finished:
+                console.print(f"Training in {count} processes, each on its part of every batch.")
+        train_supernet(training, path, definition, check)
+    distributed.leave()
+
+
+def _scored_reference(
+    settings: StudySettings, paths: StudyPaths, data: ImageData, space: Space, scorer: Scorer
+) -> Reference:
+    definition = reference_definition(settings, data)
+    reference = _read(paths.reference, Reference.load) or Reference(definition, {})
+    check_definition(reference.definition, definition, f"the sample '{paths.reference}'")
+    search, count = settings.search, settings.score.reference
+    if len(reference.scores) == count:
+        return reference
+    archs = sample_architectures(space, count, settings.seed, search.max_flops)
+    with stop_between_steps() as check:
+        score_reference(reference, scorer, archs, paths.reference, check)
+    return reference

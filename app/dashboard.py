@@ -1,0 +1,105 @@
+"""optuna-dashboard on the database of trials, with notes and drawings of the best networks."""
+
+import io
+import json
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+import optuna
+import optuna_dashboard
+from optuna.artifacts import FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import Trial
+
+from app.atomic import is_file
+from app.diagram import svg
+from app.errors import InputError
+from app.overview import SHOWN_FIRST, OverviewStorage
+from app.report.data import ReportData
+from app.report.notes import study_note, trial_note
+from app.settings import DATABASE, database_url
+from app.storage import open_storage
+
+DRAWING, ARTIFACTS = "architecture.svg", "dashboard:artifacts:"
+MARK = "*This note is written by the search; remove this line to keep your edits.*"
+MAX_NOTES = 40
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def artifact_store(runs: Path) -> FileSystemArtifactStore:
+    """Return the store of all studies of a runs folder, which it makes if necessary."""
+    folder = runs / "artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileSystemArtifactStore(folder)
+
+
+def discard_artifacts(storage: BaseStorage, name: str, runs: Path) -> None:
+    """Delete the files of the study `name`, if it exists; call this before deleting the study."""
+    if name not in optuna.get_all_study_names(storage):
+        return
+    for key in storage.get_study_system_attrs(storage.get_study_id_from_name(name)):
+        with suppress(ArtifactNotFound):
+            if key.startswith(ARTIFACTS):
+                artifact_store(runs).remove(key.rpartition(":")[2])
+
+
+def publish(study: Study, data: ReportData) -> None:
+    """Write notes, and attach drawings, for the best of the front and every retrained network.
+
+    Nothing is drawn twice, and a note without MARK is the user's and stays.
+    """
+    storage, study_id = study._storage, study._study_id
+    _write_note(study, study_note(data))
+    drawn = {
+        key.split(":")[2]
+        for key, about in storage.get_study_system_attrs(study_id).items()
+        if key.startswith(ARTIFACTS) and DRAWING in about  # "null" once deleted in the dashboard
+    }
+    ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
+    retrained = (row for row in data.first_rows() if data.retrained(row))
+    for row in dict.fromkeys([*data.best(MAX_NOTES), *retrained]):
+        trial_id, key = ids[row.trial], str(uuid.uuid4())
+        _write_note(Trial(study, trial_id), trial_note(data, row))
+        if str(trial_id) not in drawn:
+            drawing = io.BytesIO(svg(data.space.sketch(row.arch)).encode())
+            artifact_store(data.settings.runs).write(key, drawing)
+            about = {"artifact_id": key, "filename": DRAWING, "mimetype": "image/svg+xml"}
+            value = json.dumps({**about, "encoding": None})
+            # upload_artifact refuses finished trials; the dashboard reads this attribute as well
+            storage.set_study_system_attr(study_id, f"{ARTIFACTS}{trial_id}:{key}", value)
+
+
+def _write_note(place: Study | Trial, text: str) -> None:
+    old, new = optuna_dashboard.get_note(place), f"{text}\n\n{MARK}"
+    if new != old and (not old or MARK in old):
+        optuna_dashboard.save_note(place, new)
+
+
+def serve(
+    runs: Path, storage_url: str | None, port: int, every_trial: bool = False, host: str = LOCAL[0]
+) -> None:
+    """Serve until interrupted; of large studies only a part, unless with `every_trial`.
+
+    Raises InputError if there is no database or the port is taken.
+    """
+    if storage_url is None and not is_file(runs / DATABASE):
+        raise InputError(f"there is no database '{runs / DATABASE}' yet: run a study first")
+    storage = open_storage(database_url(runs, storage_url))
+    storage = storage if every_trial else OverviewStorage(storage)
+    for study in storage.get_all_studies():  # read now, so that the first page is quick
+        count = len(storage.get_all_trials(study._study_id, deepcopy=False))
+        if count > SHOWN_FIRST and not every_trial:
+            parts = "trials are shown, the front among them; --every-trial shows all"
+            print(f"{study.study_name}: {count} {parts}")
+    if host not in LOCAL:
+        print("The dashboard has no login: whoever reaches this address can change the studies.")
+    print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
+    try:
+        store = artifact_store(runs)
+        optuna_dashboard.run_server(storage, host=host, port=port, artifact_store=store)
+    except OSError as error:
+        where = f"port {port} of {host[:100]} ({error.strerror})"
+        raise InputError(f"cannot listen on {where}: give --port") from None

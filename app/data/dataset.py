@@ -1,0 +1,110 @@
+"""A decoded data set, its normalisation and its fingerprint."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from app.data.decode import ValueRanges
+
+CHUNK = 4096  # images a step, which bounds what a step copies
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Decoded images and their classes, on the same device."""
+
+    pixels: Tensor
+    """uint8, N×3×S×S."""
+    labels: Tensor
+    """int64, N: index into `ImageData.classes`."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Split":
+        """The split on `device`; itself if it is there."""
+        return Split(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A data set, ready to train on."""
+
+    name: str
+    """The built-in name, or the folder as the user gave it."""
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    mean: Tensor
+    """Of the training pixels in [0, 1], a channel: float32, 3, on the device that computes."""
+    std: Tensor
+    flip: bool
+    """Whether images may be mirrored."""
+    fingerprint: str
+    """16 hex digits; the same images have the same fingerprint, wherever they lie."""
+    value_ranges: ValueRanges = field(default_factory=dict)
+    """What deep images were scaled from."""
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.train.pixels.shape[-1]
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Bytes, B×3×S×S, to float32 of mean 0 and deviation 1, channels last, on the device."""
+        images = pixels.to(self.mean.device, non_blocking=True).to(
+            torch.float32, memory_format=torch.channels_last
+        )
+        shape = (1, 3, 1, 1)
+        return images.div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))
+
+
+def channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel of uint8 N×3×S×S in [0, 1]; two float32 vectors.
+
+    Bytes are counted rather than floats added, so the result is exact and in any order the same.
+    """
+    counts = torch.zeros(3, 256, dtype=torch.float64)
+    for start in range(0, len(pixels), CHUNK):
+        for channel in range(3):
+            levels = pixels[start : start + CHUNK, channel].flatten()
+            counts[channel] += torch.bincount(levels, minlength=256)
+    share = counts / counts.sum(1, keepdim=True)
+    brightness = torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ brightness
+    variance = (share * (brightness - mean[:, None]) ** 2).sum(1)
+    # One grey level is the least that a byte can vary; a constant channel would divide by zero.
+    return mean.float(), variance.sqrt().clamp(min=1 / 255).float()
+
+
+def fingerprint(classes: tuple[str, ...], *splits: Split) -> str:
+    """16 hex digits of SHA-256 over image size, classes, pixels and labels (host tensors)."""
+    shapes = [list(part.pixels.shape) for part in splits]
+    digest = hashlib.sha256(json.dumps([shapes, classes]).encode())
+    for part in splits:
+        digest.update(part.pixels.numpy().data)
+        digest.update(part.labels.numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def value_spans(pixels: Tensor) -> Tensor:
+    """Highest minus lowest byte of uint8 N×3×S×S in the channel where that is most; int16, N."""
+    spans = []
+    for start in range(0, len(pixels), CHUNK):
+        low, high = pixels[start : start + CHUNK].flatten(2).aminmax(dim=2)
+        spans.append((high.short() - low.short()).amax(1))
+    return torch.cat(spans)
+
+
+def class_counts(labels: Tensor, classes: int) -> list[int]:
+    """Images of each class."""
+    counts: list[int] = labels.bincount(minlength=classes).tolist()
+    return counts
+
+
+def majority_share(labels: Tensor) -> float:
+    """Share of the largest class: the accuracy of always guessing it."""
+    return int(labels.bincount().max()) / len(labels)

@@ -1,0 +1,197 @@
+"""The export command: a retrained network as ONNX or .pt2, its weights, and a description."""
+
+import glob
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from safetensors.torch import save
+
+from app.atomic import check_output, remove_leftovers, write_atomically
+from app.context import check_names, open_data
+from app.data import ImageData
+from app.definition import study_definition
+from app.errors import InputError
+from app.export_formats import INPUT, MIN_OPSET, OUTPUT, check_opset, to_onnx, to_pt2
+from app.pareto import completed_rows
+from app.paths import StudyPaths
+from app.report.commands import study_command
+from app.retrain.candidate import load_best
+from app.retrain.choice import SelectedArch, Selection, choose
+from app.retrain.result import Result, best_of, read_results
+from app.settings import StudySettings
+from app.storage import open_storage
+from app.study import find_study
+
+FORMAT = "bnnas exported network 1"
+SUFFIXES = (".onnx", ".pt2")
+CHECKED_IMAGES = 16
+CPU = torch.device("cpu")
+
+out = Console(highlight=False)
+
+
+def export(
+    settings: StudySettings,
+    selection: Selection,
+    places: Sequence[Path],
+    opset: int = MIN_OPSET,
+) -> None:
+    """Write one network to each of `places`, with its weights and a description beside them.
+
+    Raises InputError for bad input, before anything is written.
+    """
+    for place in places:
+        _check_place(place)
+    check_opset(opset)
+    check_names(settings)
+    paths = StudyPaths(settings.folder)
+    data, space = open_data(settings, paths, CPU)
+    definition = study_definition(settings, data)
+    known = settings.storage or paths.folder.exists()
+    study = known and find_study(open_storage(settings.storage_url), settings.name, definition)
+    rows = completed_rows(study) if study else []
+    chosen = choose(space, rows, selection, settings.search.objectives)
+    if len(chosen) != 1:
+        raise InputError(
+            f"export writes one network, not {len(chosen)}: "
+            "give one --trial N, --arch STRING, or --pick knee, best-score or max-flops=300M"
+        )
+    result = best_of(read_results(paths.retrained, definition), chosen[0].arch)
+    if result is None:
+        numbers = chosen[0].trials
+        which = f"--trial={numbers[0]}" if numbers else f"--arch={chosen[0].arch}"
+        command = study_command("retrain", settings, which)
+        raise InputError(f"{chosen[0].label} has not been retrained yet; run: {command}")
+    _say(
+        f"{chosen[0].label}: retrained for {result.epochs} epochs, "
+        f"test accuracy {100 * result.test_accuracy:.2f} %."
+    )
+    network = space.network(chosen[0].arch)
+    network.load_state_dict(load_best(result.folder))
+    network.eval()
+    step = max(1, len(data.test) // CHECKED_IMAGES)
+    images = data.normalise(data.test.pixels[::step][:CHECKED_IMAGES]).contiguous()
+    weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
+    about = describe(settings, data, chosen[0], result, definition)
+    about["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
+    contents = {}
+    for place in places:
+        if place.suffix == ".onnx":
+            contents[place], ir_version = to_onnx(network, images, opset)
+            about["onnx"] = {"opset": opset, "ir_version": ir_version}
+        else:
+            contents[place] = to_pt2(network, images)
+    for place, content in contents.items():
+        remove_leftovers(place.parent, f".{glob.escape(place.stem)}.*")
+        _write("model", place, content)
+    text = json.dumps(about, indent=1, allow_nan=False) + "\n"
+    for place in dict.fromkeys(place.with_suffix("") for place in places):
+        weights_path, description_path = _beside(place)
+        _write("weights", weights_path, weights)
+        _write("about it", description_path, text.encode())
+
+
+def describe(
+    settings: StudySettings,
+    data: ImageData,
+    chosen: SelectedArch,
+    result: Result,
+    definition: dict[str, Any],
+) -> dict[str, Any]:
+    """Everything that users of the model need to know, and its origin."""
+    return {
+        "format": FORMAT,
+        "architecture": {
+            "space": settings.space,
+            "space_options": settings.space_options,
+            "string": chosen.arch,
+        },
+        "classes": list(data.classes),
+        "input": {
+            "name": INPUT,
+            "shape": ["batch", 3, data.image_size, data.image_size],
+            "size": data.image_size,
+            "channels": "RGB",
+            "resize": "central square, bilinear with antialiasing",
+            "scale": 1 / 255,
+            "mean": data.mean.tolist(),
+            "std": data.std.tolist(),
+            "value_ranges": data.value_ranges,
+        },
+        "output": {"name": OUTPUT, "shape": ["batch", len(data.classes)], "values": "logits"},
+        "accuracy": {
+            "test": result.test_accuracy,
+            "test_images": result.test_images,
+            "validation": result.validation_accuracy,
+            "balanced": result.balanced_accuracy,
+            "majority_share": result.majority_share,
+            "by_class": result.class_accuracy,
+        },
+        "flops": result.flops,
+        "params": result.params,
+        "weights": {
+            "recipe": result.recipe.model_dump(),
+            "epochs": result.epochs,
+            "best_epoch": result.best_epoch,
+            "seed": result.seed,
+        },
+        "provenance": {
+            "study": settings.name,
+            "trials": list(chosen.trials),
+            "score": chosen.score,
+            "dataset": settings.dataset,
+            "definition": definition,
+            "exported": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "torchvision", "onnx")},
+        },
+    }
+
+
+def _check_place(place: Path) -> None:
+    """Raises InputError if nothing can be written there, or other people's files would be lost."""
+    if place.suffix not in SUFFIXES:
+        raise InputError(f"--out {place}: the name must end in {' or '.join(SUFFIXES)}")
+    weights, description = _beside(place.with_suffix(""))
+    try:
+        for path in (place, weights, description):
+            check_output(path)
+    except InputError as error:
+        raise InputError(f"--out: {error}") from None
+    if (weights.exists() or description.exists()) and not _is_description(description):
+        other = description if description.exists() else weights
+        raise InputError(
+            f"--out {place}: '{other}' would be overwritten and is not from an export of this "
+            "program: move it away or give another name"
+        )
+
+
+def _beside(stem: Path) -> tuple[Path, Path]:
+    """The weights and the description of a model whose path, less its suffix, is `stem`."""
+    return stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.json")
+
+
+def _is_description(path: Path) -> bool:
+    """Whether the file is one that `export` writes beside a model."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.get("format") == FORMAT
+
+
+def _write(what: str, place: Path, content: bytes) -> None:
+    write_atomically(place, lambda file: file.write(content))
+    _say(f"{what:<10}{place}")
+
+
+def _say(text: str) -> None:
+    out.print(text, soft_wrap=True, markup=False)

@@ -1,1 +1,0 @@
-"""A network to take away: ONNX or `torch.export`, its weights, and all that one must know of it."""

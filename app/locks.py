@@ -1,0 +1,141 @@
+"""Locks of a study: one process at a time prepares it, any number of processes search it.
+
+A lock ends with its process, however that ends, so a dead process holds nothing and there is
+nothing to take over. For an SQLite database the locks are files beside it; a server's are
+PostgreSQL advisory locks, each held by a connection of its own, and hold between machines.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from filelock import ReadWriteLock, Timeout
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from app.console import console
+from app.database import configure, engine_options, is_sqlite
+from app.errors import InputError
+
+SECONDS_BETWEEN_TRIES = 0.3
+
+
+class _Lock(Protocol):
+    def try_acquire(self, shared: bool) -> bool:
+        """Take the lock unless another process holds it."""
+
+    def release(self) -> None:
+        """Give it back, if it was taken."""
+
+
+class _FileLock:
+    def __init__(self, path: Path) -> None:
+        self._lock = ReadWriteLock(path, is_singleton=False)
+
+    def try_acquire(self, shared: bool) -> bool:
+        try:
+            acquire = self._lock.acquire_read if shared else self._lock.acquire_write
+            acquire(blocking=False)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._lock.close()
+
+
+class _AdvisoryLock:
+    def __init__(self, url: URL, name: str) -> None:
+        engine = create_engine(url, **engine_options(url) | {"poolclass": NullPool})
+        configure(engine)
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._key = int.from_bytes(
+            hashlib.sha256(f"bnnas {name}".encode()).digest()[:8], signed=True
+        )
+
+    def try_acquire(self, shared: bool) -> bool:
+        call = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
+        return bool(self._connection.scalar(select(call(self._key))))
+
+    def release(self) -> None:
+        self._connection.close()  # the session ends, and its locks with it
+
+
+@contextmanager
+def preparing(url: URL, study: str) -> Iterator[None]:
+    """Hold the lock under which a study is made, prepared or deleted, waiting for it if need be."""
+    with _holding(_lock(url, f"{study}.prepare"), f"the process that prepares study {study}"):
+        yield
+
+
+@contextmanager
+def creating_tables(url: URL) -> Iterator[None]:
+    """Hold the lock under which one process at a time creates the tables of a database."""
+    with _holding(_lock(url, "create"), "the process that creates the database"):
+        yield
+
+
+@contextmanager
+def writing(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock under which the files of a folder are made.
+
+    Raises InputError if the folder cannot be written, or if another process holds the lock and
+    is not to be waited for.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _FileLock(folder / "lock")
+        if not wait and not lock.try_acquire(shared=False):
+            raise InputError(f"another process is writing to '{folder}': wait for it to end")
+        with _holding(lock, f"the process that writes to {folder}"):
+            yield
+    except PermissionError as error:
+        raise InputError(
+            f"cannot write to '{folder}' ({error.strerror}): give --runs DIR"
+        ) from None
+
+
+@contextmanager
+def searching(url: URL, study: str) -> Iterator[None]:
+    """Hold the shared lock of a process that adds trials."""
+    with _holding(_lock(url, f"{study}.search"), "the process that deletes the study", shared=True):
+        yield
+
+
+def is_searched(url: URL, study: str) -> bool:
+    """Whether any process searches the study."""
+    lock = _lock(url, f"{study}.search")
+    try:
+        return not lock.try_acquire(shared=False)
+    finally:
+        lock.release()
+
+
+def _lock(url: URL, name: str) -> _Lock:
+    if not is_sqlite(url):
+        return _AdvisoryLock(url, name)
+    database = Path(url.database or "")
+    folder = database.parent / ".locks"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write beside '{database}' ({error.strerror})") from None
+    return _FileLock(folder / f"{database.name}.{name}")
+
+
+@contextmanager
+def _holding(lock: _Lock, holder: str, shared: bool = False) -> Iterator[None]:
+    try:
+        waits = False
+        while not lock.try_acquire(shared):
+            if not waits:
+                console.print(f"Waiting for {holder} …", soft_wrap=True, markup=False)
+                waits = True
+            time.sleep(SECONDS_BETWEEN_TRIES)
+        yield
+    finally:
+        lock.release()

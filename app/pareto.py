@@ -1,0 +1,165 @@
+"""The Pareto front of a study, score up and costs down, and the networks to pick from it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from app.errors import InputError
+from app.settings import CostName, parse_count
+from app.trials import completed_trials
+
+KNEE = "the network farthest above the straight line from the front's cheapest to its best"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One completed trial, as tables and pictures show it."""
+
+    trial: int
+    score: float
+    flops: int
+    """Multiply-adds."""
+    params: int
+    expressivity: float | None
+    trainability: float | None
+    uncertainty: float | None
+    bn_nas: float | None
+    feasible: bool
+    arch: str
+    latency_ms: float | None = None
+    """Set where latency is an objective."""
+
+    @staticmethod
+    def of(trial: FrozenTrial) -> "Row":
+        """Read a completed trial."""
+        names = [f.name for f in fields(Row) if f.name not in ("trial", "score", "feasible")]
+        attributes: dict[str, Any] = {name: trial.user_attrs.get(name) for name in names}
+        return Row(
+            trial=trial.number,
+            score=trial.values[0],
+            feasible=all(value <= 0 for value in trial.constraints.values()),
+            **attributes,
+        )
+
+
+def completed_rows(study: Study) -> list[Row]:
+    """Return the completed trials, oldest first, except those that other programs have added."""
+    return [Row.of(trial) for trial in completed_trials(study)]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost that is minimised, as tables and pictures show it."""
+
+    title: str
+    """For table headings and axes."""
+    unit: str
+    """Follows a number in a sentence."""
+    scale: float
+    digits: int
+    attribute: str
+
+    def exact(self, row: Row) -> float | None:
+        """Multiply-adds or milliseconds; None where the row has none."""
+        value: float | None = getattr(row, self.attribute)
+        return value
+
+    def of(self, row: Row) -> float:
+        """The cost in `unit`; NaN where the row has none."""
+        value = self.exact(row)
+        return math.nan if value is None else value / self.scale
+
+    def show(self, row: Row) -> str:
+        """The cost as a table shows it."""
+        return f"{self.of(row):.{self.digits}f}"
+
+
+COSTS: dict[CostName, Cost] = {
+    "flops": Cost("multiply-adds (M)", "M multiply-adds", 1e6, 1, "flops"),
+    "latency": Cost("latency (ms)", "ms", 1.0, 3, "latency_ms"),
+}
+
+
+def pareto_front(rows: Sequence[Row], objectives: Sequence[CostName] = ("flops",)) -> list[Row]:
+    """Return the feasible rows that no feasible row beats in score and all objectives.
+
+    The cheapest by the first objective comes first; each architecture appears once.
+    """
+
+    def costs(row: Row) -> tuple[float, ...]:
+        return tuple(COSTS[name].of(row) for name in objectives)
+
+    front: list[tuple[Row, tuple[float, ...]]] = []
+    feasible = ((row, costs(row)) for row in rows if row.feasible)
+    # in this order, a row can only be beaten by rows before it
+    for row, cost in sorted(feasible, key=lambda pair: (pair[1], -pair[0].score, pair[0].trial)):
+        if not any(
+            other.score >= row.score and all(a <= b for a, b in zip(theirs, cost, strict=True))
+            for other, theirs in reversed(front)
+        ):
+            front.append((row, cost))
+    return [row for row, _ in front]
+
+
+def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("flops",)) -> Row:
+    """Return the row that `knee`, `best-score`, `max-flops=300M` or `max-latency=5` names.
+
+    Raises InputError.
+    """
+    name, equals, value = pick.partition("=")
+    limits = {"max-flops": COSTS["flops"], "max-latency": COSTS["latency"]}
+    if name not in ("knee", "best-score", *limits) or (name in limits) != bool(equals):
+        raise InputError(
+            f"--pick {pick}: give knee, best-score, max-flops=300M, or max-latency=5 (milliseconds)"
+        )
+    if not front:
+        raise InputError(f"--pick {pick}: there is no completed trial yet; run the study first")
+    if name == "best-score":
+        return max(front, key=lambda row: row.score)
+    if name == "knee":
+        return knee(front, objectives)
+    cost = limits[name]
+    limit = parse_count(value)
+    if limit is None:
+        raise InputError(f"--pick {pick}: '{value}' is not a number such as 300M or 2.5")
+    affordable = [row for row in front if (cost.exact(row) or math.inf) <= limit]
+    if not affordable:
+        cheapest = min(front, key=cost.of)
+        if math.isnan(cost.of(cheapest)):
+            raise InputError(f"--pick {pick}: latency is not an objective of this study")
+        raise InputError(
+            f"--pick {pick}: the cheapest network of the front takes "
+            f"{cost.show(cheapest)} {cost.unit}"
+        )
+    return max(affordable, key=lambda row: row.score)
+
+
+def knee(front: Sequence[Row], objectives: Sequence[CostName] = ("flops",)) -> Row:
+    """Return the row farthest above the straight line from the cheapest to the best.
+
+    All axes are scaled to the front's extent; of several costs, the mean counts.
+    """
+
+    def scaled(values: Sequence[float]) -> NDArray[Any]:
+        array: NDArray[Any] = np.array(values, float) - min(values)
+        return array / (array.max() or 1)
+
+    scores = [row.score for row in front]
+    floor = outer_fence(scores)  # one degenerate network would move the line's end far down
+    gain = scaled([max(score, floor) for score in scores])
+    spent = np.mean([scaled([COSTS[n].of(row) for row in front]) for n in objectives], axis=0)
+    return front[int(np.argmax(gain - spent))]
+
+
+def outer_fence(scores: Sequence[float]) -> float:
+    """Tukey's lower outer fence: plots that reach below it hide all other differences."""
+    if not scores:
+        return -math.inf
+    low, high = np.quantile(scores, [0.25, 0.75])
+    return float(low - 3 * (high - low))

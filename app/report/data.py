@@ -1,0 +1,123 @@
+"""Everything that report, dashboard and terminal show about a study."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import TrialState
+from scipy.stats import percentileofscore
+
+from app.pareto import COSTS, Cost, Row, completed_rows, knee, pareto_front
+from app.paths import StudyPaths
+from app.retrain.result import Result, best_of, read_results
+from app.scores.composite import Composite
+from app.scores.reference import Reference
+from app.settings import StudySettings
+from app.supernet.checkpoint import load_or_refuse
+from spaces import Space
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """The state of a study that has been searched."""
+
+    settings: StudySettings
+    definition: dict[str, Any]
+    """What makes its trials comparable."""
+    space: Space
+    study: Study
+    hardware: str
+    seconds: dict[str, float]
+    """Time per stage, summed over interruptions."""
+    losses: list[tuple[int, float]]
+    """The supernet's training loss by step."""
+    reference_scores: list[float]
+    """The composite score of each random network of the reference sample."""
+    rows: list[Row]
+    front: list[Row]
+    results: list[Result]
+    """Networks trained from scratch, the highest validation accuracy first."""
+
+    @staticmethod
+    def gather(
+        settings: StudySettings,
+        paths: StudyPaths,
+        study: Study,
+        definition: dict[str, Any],
+        space: Space,
+        hardware: str,
+    ) -> "ReportData":
+        """Read the files and trials of a study. Raises InputError for damaged files."""
+        supernet = load_or_refuse(paths.supernet)
+        reference = Reference.load(paths.reference)
+        scores = list(reference.scores.values())
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        rows = completed_rows(study)
+        return ReportData(
+            settings,
+            definition,
+            space,
+            study,
+            hardware,
+            {
+                "supernet": supernet["seconds"],
+                "reference sample": reference.seconds,
+                "search": sum(t.duration.total_seconds() for t in trials if t.duration),
+            },
+            supernet["losses"],
+            list(map(Composite(scores), scores)),
+            rows,
+            pareto_front(rows, settings.search.objectives),
+            read_results(paths.retrained, definition),
+        )
+
+    @property
+    def costs(self) -> list[Cost]:
+        """The costs that are minimised, in the order of the objectives."""
+        return [COSTS[name] for name in self.settings.search.objectives]
+
+    @property
+    def shown_costs(self) -> list[Cost]:
+        """The costs that tables show: FLOPs always, others where they are objectives."""
+        return [COSTS["flops"], *(cost for cost in self.costs if cost is not COSTS["flops"])]
+
+    @property
+    def columns(self) -> dict[str, Callable[[Row], str]]:
+        """The columns of the front's table by title."""
+        return {
+            "trial": lambda row: f"{row.trial}{'*' if row == self.knee else ''}",
+            "score": lambda row: f"{row.score:.3f}",
+            "percentile": lambda row: f"{self.percentile(row):.0f}",
+            **{cost.title: cost.show for cost in self.shown_costs},
+            "params (M)": lambda row: f"{row.params / 1e6:.3f}",
+        }
+
+    @cached_property
+    def knee(self) -> Row | None:
+        """The knee of the front; None without a front."""
+        return knee(self.front, self.settings.search.objectives) if self.front else None
+
+    def percentile(self, row: Row) -> float:
+        """The share of random networks that score lower, in percent; ties count half."""
+        return float(percentileofscore(self.reference_scores, row.score, kind="mean"))
+
+    def best(self, count: int) -> list[Row]:
+        """The `count` networks of the front with the highest scores, the best first."""
+        return sorted(self.front, key=lambda row: -row.score)[:count]
+
+    def first_rows(self) -> list[Row]:
+        """The first trial of each architecture."""
+        return list({row.arch: row for row in reversed(self.rows)}.values())
+
+    def retrained(self, row: Row) -> Result | None:
+        """The best training of this row's architecture, if there is one."""
+        return best_of(self.results, row.arch)
+
+    def name_of(self, result: Result) -> str:
+        """What to call a trained network: its trial, its baseline, or its architecture."""
+        if result.is_baseline:
+            return result.network
+        trials = [row.trial for row in self.rows if row.arch == result.network]
+        return f"trial {trials[0]}" if trials else result.network

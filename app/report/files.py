@@ -1,0 +1,71 @@
+"""The files at the end of a run: `report.html`, `front.csv` and `front.png`."""
+
+import csv
+import io
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from app.atomic import write_text
+from app.diagram import svg
+from app.pareto import KNEE, Row
+from app.paths import StudyPaths
+from app.report.charts import charts
+from app.report.commands import commands
+from app.report.data import ReportData
+from app.report.picture import write_picture
+
+MAX_DRAWINGS = 40
+PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard", "ultralytics-thop")
+PLOTLY = {"displaylogo": False, "responsive": True}
+
+
+def write_reports(paths: StudyPaths, data: ReportData) -> None:
+    """Write all report files of a study."""
+    write_front(paths.front, data)
+    write_picture(paths.picture, data)
+    write_text(paths.report, page(data))
+
+
+def write_front(path: Path, data: ReportData) -> None:
+    """Write the front as CSV, one row an architecture."""
+    rows = [{**asdict(row), "percentile": data.percentile(row)} for row in data.front]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*Row.__dataclass_fields__, "percentile"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def page(data: ReportData) -> str:
+    """Return the report as one HTML page that works offline; everything in it is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    figures = [
+        (title, meaning, Markup(figure.to_html(PLOTLY, include_plotlyjs=False, full_html=False)))
+        for title, meaning, figure in charts(data)
+    ]
+    networks = [(row, Markup(svg(data.space.sketch(row.arch)))) for row in data.best(MAX_DRAWINGS)]
+    return environment.get_template("report.html.j2").render(
+        data=data,
+        settings=data.settings,
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        plotly=Markup(get_plotlyjs()),
+        charts=figures,
+        networks=networks,
+        knee=KNEE,
+        commands=commands(data),
+        machine=f"{data.hardware}; {platform.platform()}; Python {platform.python_version()}",
+        versions=", ".join(f"{package} {version(package)}" for package in PACKAGES),
+    )

@@ -1,0 +1,55 @@
+"""Notes on a study and its trials, in Markdown, for the dashboard."""
+
+import re
+
+from app.pareto import KNEE, Row
+from app.paths import StudyPaths
+from app.report.data import ReportData
+
+
+def study_note(data: ReportData) -> str:
+    """Describe the study, and what its values mean."""
+    settings = data.settings
+    costs = " and ".join(cost.title for cost in data.costs)
+    lines = [
+        f"## {settings.name}",
+        f"Space {_code(settings.space)} on {_code(settings.dataset)} at {settings.image_size} px, "
+        f"seed {settings.seed}: {len(data.rows)} completed trials, {len(data.front)} on the front.",
+        "The score (up) is a sum of log-quantiles, at most 0: how expressivity, trainability and "
+        f"uncertainty compare with those of {len(data.reference_scores)} random networks. "
+        f"Costs (down): {costs}.",
+        f"Report: {_code(StudyPaths(settings.folder).report)}",
+    ]
+    lines += [
+        f"Trained from scratch: {_code(data.name_of(result))}, {result.epochs} epochs, "
+        f"**{100 * result.test_accuracy:.2f} %** on test images, "
+        f"{result.flops / 1e6:.1f} M multiply-adds"
+        for result in data.results
+    ]
+    return "\n\n".join(lines)
+
+
+def trial_note(data: ReportData, row: Row) -> str:
+    """Describe a trial on the front, or a retrained one."""
+    costs = ", ".join(f"{cost.show(row)} {cost.unit}" for cost in data.shown_costs)
+    lines = [
+        f"Score **{row.score:.3f}**, higher than {data.percentile(row):.0f} % of "
+        f"{len(data.reference_scores)} random networks; {costs}, {row.params / 1e6:.3f} M "
+        "parameters.",
+        _code(row.arch),
+    ]
+    if row in data.front:
+        knee = f"; it is the knee, {KNEE}" if row == data.knee else ""
+        lines.insert(0, f"On the Pareto front after {len(data.rows)} trials{knee}.")
+    if result := data.retrained(row):
+        lines.append(
+            f"Trained from scratch for {result.epochs} epochs: **{100 * result.test_accuracy:.2f} "
+            f"%** on {result.test_images} test images."
+        )
+    return "\n\n".join(lines)
+
+
+def _code(text: object) -> str:
+    """Quote text as code, which no content of it can end: the dashboard renders HTML."""
+    plain = re.sub(r"[`\s]+", " ", str(text))
+    return f"`{plain}`"

@@ -1,0 +1,199 @@
+"""Optuna samplers by name, and the wrapper that makes any of them propose networks of a space.
+
+To add a sampler, write a function here and decorate it with `@SAMPLERS.register("name")`.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from itertools import product
+from random import Random
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import (
+    BaseGASampler,
+    BaseSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from app.registry import Registry
+from app.repair import Repair
+from app.settings import SearchSettings
+
+MAX_UNIFORM_DRAWS = 1000
+"""After so many uniform draws without anything new, the space is enumerated or given up."""
+
+MAX_ENUMERABLE = 2**16
+"""Combinations of choices up to which a space is enumerated to find the last new networks."""
+
+SAMPLERS: Registry[Callable[[SearchSettings, int], BaseSampler]] = Registry("sampler")
+
+
+@SAMPLERS.register("nsga2")
+def nsga2(settings: SearchSettings, seed: int) -> BaseSampler:
+    """NSGA-II (Deb et al. 2002, doi 10.1109/4235.996017): evolves a well-spread front."""
+    return NSGAIISampler(population_size=settings.population, seed=seed)
+
+
+@SAMPLERS.register("nsga3")
+def nsga3(settings: SearchSettings, seed: int) -> BaseSampler:
+    """NSGA-III (Deb and Jain 2014): NSGA-II with reference directions."""
+    return NSGAIIISampler(population_size=settings.population, seed=seed)
+
+
+@SAMPLERS.register("tpe")
+def tpe(settings: SearchSettings, seed: int) -> BaseSampler:
+    """Tree-structured Parzen estimator over all choices jointly; slows down as trials add up."""
+    return TPESampler(seed=seed, multivariate=True)
+
+
+@SAMPLERS.register("gp")
+def gp(settings: SearchSettings, seed: int) -> BaseSampler:
+    """Gaussian process; for a few hundred trials, as it slows down quickly."""
+    return GPSampler(seed=seed, deterministic_objective=True)
+
+
+@SAMPLERS.register("random")
+def random(settings: SearchSettings, seed: int) -> BaseSampler:
+    """Independent uniform draws: the baseline."""
+    return RandomSampler(seed=seed)
+
+
+class SpaceExhaustedError(Exception):
+    """No architecture is left that was not tried."""
+
+
+class SpaceSampler(BaseSampler):
+    """Makes any Optuna sampler propose feasible networks within the limits.
+
+    It claims the whole space as the relative search space, asks the wrapped sampler for all
+    choices at once and repairs them. A genetic algorithm is asked again when it proposes a
+    known architecture; the other samplers may repeat one, which costs no second score.
+    """
+
+    def __init__(self, sampler: BaseSampler, repair: Repair, seed: int) -> None:
+        self.sampler = sampler
+        self.repair = repair
+        self.choices = repair.space.choices
+        self.seed = seed
+        self.rng = Random(seed)
+        self.known: set[str] = set()
+        """Architectures not to propose again, where the sampler is a genetic algorithm."""
+        self._is_ga = isinstance(sampler, BaseGASampler)
+        self._left: list[tuple[Any, ...]] | None = None
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All choices of the space."""
+        return dict(self.choices)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw all choices of a network. Raises SpaceExhaustedError if nothing new is left."""
+        for params in self._candidates(study, trial):
+            repaired = self.repair(params, self.rng)
+            if repaired is not None and not (self._is_ga and repaired[1] in self.known):
+                self.known.add(repaired[1])
+                return repaired[0]
+        limit = self.repair.max_flops
+        within = "" if limit is None else f" within {limit / 1e6:g} M multiply–adds"
+        raise SpaceExhaustedError(
+            f"every architecture of the space{within} has been tried ({len(self.known)})"
+            if self._left is not None
+            else f"{MAX_UNIFORM_DRAWS} draws{within} brought nothing new after "
+            f"{len(self.known)} architectures"
+        )
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Let the wrapped sampler draw a choice of its own; none is left to draw."""
+        return self.sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Pass on to the wrapped sampler."""
+        self.sampler.before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        """Pass on to the wrapped sampler."""
+        self.sampler.after_trial(study, trial, state, values)
+
+    def add_trials(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
+        """Add finished trials to `study`, which mirrors the database for this sampler.
+
+        Trials that note no generation, such as queued ones, join the one that is due. Parents
+        are then selected generation by generation: left to itself, a genetic algorithm would
+        recurse from the last one to the first until Python stops it. The last generation is not
+        full yet and gets no successor.
+        """
+        for trial in trials:
+            self.known.add(trial.user_attrs.get("arch", ""))
+            if trial.distributions == self.choices:
+                study._storage.create_new_trial(
+                    study._study_id, self._with_generation(trial, study)
+                )
+        if isinstance(self.sampler, BaseGASampler):
+            size, generation = self.sampler.population_size or 0, 0
+            while len(self.sampler.get_population(study, generation)) >= size:
+                generation += 1
+                self.sampler.get_parent_population(study, generation)
+
+    def _with_generation(self, trial: FrozenTrial, study: Study) -> FrozenTrial:
+        if not isinstance(self.sampler, BaseGASampler):
+            return trial
+        key = self.sampler._get_generation_key()
+        if key in trial.system_attrs:
+            return trial
+        complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        trial = copy(trial)
+        generation = complete // (self.sampler.population_size or 1)
+        trial.system_attrs = trial.system_attrs | {key: generation}
+        return trial
+
+    def _candidates(self, study: Study, trial: FrozenTrial) -> Iterator[dict[str, Any]]:
+        """The sampler's choices, then uniform draws, then all that is left of a small space."""
+        for _ in range(8 * len(self.choices) if self._is_ga else 1):
+            yield self._ask(study, trial)
+        if self._left is None:
+            for _ in range(MAX_UNIFORM_DRAWS):
+                yield {n: self.rng.choice(d.choices) for n, d in self.choices.items()}
+            if math.prod(len(d.choices) for d in self.choices.values()) > MAX_ENUMERABLE:
+                return
+            self._left = list(product(*(d.choices for d in self.choices.values())))
+            self.rng.shuffle(self._left)
+        while self._left:
+            yield dict(zip(self.choices, self._left.pop(), strict=True))
+
+    def _ask(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+        space = self.sampler.infer_relative_search_space(study, trial)
+        params = self.sampler.sample_relative(study, trial, space)
+        missing = self.choices.keys() - params.keys()  # start-up trials, and mutated choices
+        return {
+            name: self.sampler.sample_independent(study, trial, name, choice)
+            if name in missing
+            else params[name]
+            for name, choice in self.choices.items()
+        }
+
+
+def create_sampler(settings: SearchSettings, repair: Repair, seed: int) -> SpaceSampler:
+    """Create the sampler that `settings` name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = SAMPLERS[settings.sampler](settings, seed)
+    return SpaceSampler(sampler, repair, seed)

@@ -1,0 +1,219 @@
+"""The Optuna study of a run: made or checked, prepared once, deleted."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import torch
+from optuna.storages import BaseStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from pydantic import ValidationError
+from torch import Tensor
+
+from app.atomic import DamagedError
+from app.commit import FINGERPRINT, StudyWriter
+from app.definition import Definition, check_definition
+from app.errors import InputError
+from app.paths import StudyPaths
+from app.scores.reference import Reference
+from app.settings import CostName, StudySettings
+from app.supernet.checkpoint import load_checkpoint
+from spaces import Space
+
+METRICS: dict[CostName, str] = {"flops": "flops", "latency": "latency_ms"}
+"""What Optuna calls the costs, which is also the attribute of a trial."""
+
+DEFINITION = "definition"
+MACHINE = "latency machine"
+SHARED = "shared"
+"""Attributes of a study."""
+
+OF_A_MACHINE = {"runs", "data_dir", "storage", "device"}
+"""Settings that each machine has its own of."""
+
+
+def directions(objectives: Sequence[CostName]) -> list[StudyDirection]:
+    """Maximise the score, minimise all costs."""
+    return [StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in objectives)]
+
+
+def find_study(
+    storage: BaseStorage, name: str, definition: Definition | None = None
+) -> Study | None:
+    """Load the study `name` if there is one; nothing is made or changed.
+
+    Raises InputError if it is another program's, or is defined otherwise than by `definition`.
+    """
+    if name not in optuna.get_all_study_names(storage):
+        return None
+    study = optuna.load_study(study_name=name, storage=storage)
+    ours = DEFINITION in study.user_attrs or not study.get_trials(deepcopy=False)
+    if not ours:
+        raise InputError(
+            f"the database holds a study '{name}' of another program: give --study-name NAME"
+        )
+    if definition is not None and DEFINITION in study.user_attrs:
+        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
+    return study
+
+
+def open_study(
+    storage: BaseStorage, name: str, definition: Definition, objectives: Sequence[CostName]
+) -> Study:
+    """Make the study `name`, or check it against `definition`.
+
+    Raises InputError if the stored study is another program's or is defined otherwise.
+    """
+    study = find_study(storage, name)
+    if study is not None and has_trials(study):
+        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
+        return study
+    if study is not None and study.directions != directions(objectives):
+        optuna.delete_study(study_name=name, storage=storage)  # it may still be defined anew
+        study = None
+    study = study or optuna.create_study(
+        storage=storage, study_name=name, directions=directions(objectives)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
+    study.set_user_attr(DEFINITION, definition)
+    return study
+
+
+def has_trials(study: Study) -> bool:
+    """Whether the study has finished trials of ours, which bind it to its definition."""
+    states = (TrialState.COMPLETE, TrialState.FAIL)
+    return any("arch" in t.user_attrs for t in study.get_trials(deepcopy=False, states=states))
+
+
+def check_choices(trials: Sequence[FrozenTrial], space: Space) -> None:
+    """Raises InputError if the study's trials chose among other things than the space offers."""
+    complete = [t for t in trials if t.state is TrialState.COMPLETE]
+    if complete and not any(t.distributions == space.choices for t in complete):
+        raise InputError(
+            "the space offers other choices now than the trials of the study were drawn from: "
+            "give --study-name NAME for a study beside it, or --fresh to start it again"
+        )
+
+
+def check_machine(study: Study, machine: str) -> None:
+    """Keep what latencies are measured on. Raises InputError if that is another machine."""
+    stored = study.user_attrs.get(MACHINE)
+    if stored is None or not has_trials(study):
+        study.set_user_attr(MACHINE, machine)
+    elif stored != machine:
+        raise InputError(
+            f"the latencies of study '{study.study_name}' were measured on '{stored}', this is "
+            f"'{machine}': go on there, or give --study-name NAME for a study beside it"
+        )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a prepared study tells every process that searches it."""
+
+    settings: dict[str, Any]
+    """JSON values, less those of a machine."""
+    supernet: str
+    """SHA-256 of the supernet's tensors, hexadecimal."""
+    reference: str
+    """SHA-256 of the reference sample's scores."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that say which supernet and sample a trial was scored with."""
+        return hashlib.sha256(f"{self.supernet} {self.reference}".encode()).hexdigest()[:16]
+
+    def settings_here(self, own: dict[str, Any]) -> StudySettings:
+        """The study's settings with this machine's `own`. Raises InputError if unreadable."""
+        try:
+            return StudySettings.model_validate(self.settings | own)
+        except ValidationError as error:
+            field = ".".join(map(str, error.errors()[0]["loc"]))
+            raise InputError(
+                f"this program cannot read the study's setting '{field}' "
+                f"({error.errors()[0]['msg']}): use the version that runs the main command"
+            ) from None
+
+
+def describe(
+    settings: StudySettings, supernet: Mapping[str, Tensor], reference: Reference
+) -> Prepared:
+    """Describe what a study was prepared with."""
+    values = {key: value for key, value in settings.to_save().items() if key not in OF_A_MACHINE}
+    return Prepared(values, supernet_hash(supernet), reference_hash(reference))
+
+
+def read_prepared(study: Study) -> Prepared | None:
+    """What the study was prepared with; None before the main command has prepared it."""
+    values = study.user_attrs.get(SHARED)
+    if values is None:
+        return None
+    values["settings"].get("latency", {}).pop("source", None)  # of earlier versions
+    return Prepared(**values)
+
+
+def claim(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> str:
+    """Bind the study to its supernet and sample, once; returns their fingerprint.
+
+    A study without trials that nobody is searching may be bound anew. Trials of a version that
+    stored no fingerprint get it. Raises InputError if the study is bound to others.
+    """
+    values = {SHARED: here.__dict__, FINGERPRINT: here.fingerprint}
+    stored = writer.set_if_absent(values)
+    bound = Prepared(**stored[SHARED])
+    for file in ("supernet", "reference"):
+        if getattr(bound, file) == getattr(here, file):
+            continue
+        if has_trials(study) or searched:
+            raise not_the_studys(study.study_name, file)
+    writer.update(values)
+    writer.adopt_trials(here.fingerprint)
+    return here.fingerprint
+
+
+def check_supernet(study: Study, paths: StudyPaths) -> None:
+    """Raises InputError if the study has trials and the supernet that scored them is not here.
+
+    Asked before anything is trained anew.
+    """
+    bound = read_prepared(study)
+    if bound is None or not has_trials(study):
+        return
+    try:
+        state = load_checkpoint(paths.supernet)["supernet"]
+    except (OSError, DamagedError):
+        raise not_the_studys(study.study_name, "supernet") from None
+    if supernet_hash(state) != bound.supernet:
+        raise not_the_studys(study.study_name, "supernet")
+
+
+def not_the_studys(name: str, file: str) -> InputError:
+    """The error for a supernet or sample other than the one that scored the study's trials."""
+    kind = {"supernet": "supernet.pt", "reference": "reference.json"}[file]
+    return InputError(
+        f"the {kind} that scored the trials of study '{name}' is not here: copy that "
+        "file from where the study was prepared, give --study-name NAME for a study beside it, "
+        "or --fresh to start it again"
+    )
+
+
+def supernet_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a supernet's tensors, wherever they lie and in whatever layout."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def reference_hash(reference: Reference) -> str:
+    """SHA-256 of the scores of a reference sample."""
+    return hashlib.sha256(json.dumps(reference.scores, sort_keys=True).encode()).hexdigest()

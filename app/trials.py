@@ -1,0 +1,50 @@
+"""The trials of a study that are ours: scored on its supernet, and whole."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from app.commit import FINGERPRINT
+
+
+def own_trials(trials: Iterable[FrozenTrial], fingerprint: str) -> list[FrozenTrial]:
+    """Select the trials that this study's supernet has scored, oldest first.
+
+    Others may have added some: plain Optuna, another supernet, or somebody by hand.
+    """
+    return [t for t in trials if t.user_attrs.get(FINGERPRINT) == fingerprint and _is_whole(t)]
+
+
+def completed_trials(study: Study) -> list[FrozenTrial]:
+    """Select the COMPLETE trials of a study that are ours, oldest first."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    fingerprint = study.user_attrs.get(FINGERPRINT)
+    if fingerprint is None:  # searched by a version that stored none, and not resumed since
+        return [t for t in trials if _is_whole(t)]
+    return own_trials(trials, fingerprint)
+
+
+def foreign_trials(study: Study, fingerprint: str) -> int:
+    """Count the COMPLETE trials of a study that are not ours."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return len(trials) - len(own_trials(trials, fingerprint))
+
+
+def _is_whole(trial: FrozenTrial) -> bool:
+    """Whether a finished trial has what ours have, each of its type."""
+    if trial.state is not TrialState.COMPLETE:
+        return trial.state.is_finished()
+    attrs = trial.user_attrs
+    return (
+        isinstance(attrs.get("arch"), str)
+        and all(_is_number(attrs.get(name)) for name in ("flops", "params"))
+        and all(_is_number(value) for value in trial.values)
+        and all(_is_number(value) for value in trial.system_attrs.get("constraints", ()))
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,0 +1,133 @@
+"""The dashboard and the report in a real browser: Chromium without a window."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+
+import pytest
+
+from app.cli import main
+from app.pareto import completed_rows, pareto_front
+from tests.app.test_dashboard import stored
+from tests.app.test_run import ROOT
+from tests.conftest import SMALL_STUDY
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+QUIET = (
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-proxy-server"),
+    *(("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()),
+)
+PATIENCE = 60_000  # milliseconds: a busy machine starts slowly
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        BROWSER is None, reason=f"no browser is installed: none of {', '.join(BROWSERS)} in PATH"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder of a study of twenty trials."""
+    folder = tmp_path_factory.mktemp("chromium")
+    (folder / "small.toml").write_text(SMALL_STUDY)
+    runs = folder / "runs"
+    assert main(["--study", str(folder / "small.toml"), "--runs", str(runs), "--trials=20"]) == 0
+    return runs
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path) -> Iterator[str]:
+    """Where our dashboard command serves them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = subprocess.Popen(
+        [sys.executable, "main.py", "dashboard", "--runs", str(runs), "--port", port],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        for _ in range(600):
+            try:
+                direct.open(f"http://127.0.0.1:{port}/api/studies").close()
+                break
+            except OSError:
+                assert server.poll() is None
+                sleep(0.1)
+        yield f"http://127.0.0.1:{port}/dashboard"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator["sync_api.Page"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=list(QUIET))
+        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        yield page
+        browser.close()
+
+
+def test_from_the_list_of_studies_to_a_trial_with_its_picture(
+    page: "sync_api.Page", address: str, runs: Path
+) -> None:
+    page.goto(address)
+    page.get_by_text("1. small").click()
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    front_plot = page.locator(".js-plotly-plot").first
+    assert front_plot.locator(".scatterlayer .point").count() == len(completed_rows(stored(runs)))
+
+    best = pareto_front(completed_rows(stored(runs)))[-1]
+    page.goto(f"{address}/studies/1/trials?numbers={best.trial}")
+    picture = page.locator("img[src^='/artifacts/']").first
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll(\"img[src^='/artifacts/']\")]"
+        ".some(image => image.complete && image.naturalWidth > 100)"
+    )
+    page.get_by_text("On the Pareto front after 20 trials").wait_for()
+    assert best.arch in page.inner_text("body")
+
+
+def test_the_study_has_its_description(page: "sync_api.Page", address: str) -> None:
+    page.goto(f"{address}/studies/1/note")
+    page.get_by_text("20 completed trials").wait_for()
+
+
+@pytest.mark.parametrize("width", [1100, 400])
+def test_the_report_is_whole_and_legible_without_a_network(
+    page: "sync_api.Page", runs: Path, width: int
+) -> None:
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto((runs / "small" / "report.html").as_uri())
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    assert page.locator(".js-plotly-plot svg.main-svg").first.bounding_box()["width"] <= width
+    assert page.locator(".js-plotly-plot").count() == 4
+    assert page.get_by_text("chance: ln 10 = 2.30").is_visible()
+    best = pareto_front(completed_rows(stored(runs)))[-1]
+    network = page.locator(f"#trial-{best.trial}")
+    assert best.arch in network.inner_text()
+    assert network.locator("svg rect").count() == 3 and network.locator("svg").is_visible()
+    # wide tables and drawings scroll in boxes of their own
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert errors == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
