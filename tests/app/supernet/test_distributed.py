@@ -295,9 +295,9 @@ STUDY = """
 space = "nasbench201"
 image_size = 16
 space_options = { cells = 1, channels = 4 }
-supernet = { steps = 200, batch_size = 16, bn_groups = 2 }
+supernet = { steps = 100, batch_size = 16, bn_groups = 2 }
 score = { images = 16, reference = 8 }
-search = { trials = 6, population = 4 }
+search = { trials = 4, population = 4 }
 """
 
 
@@ -313,10 +313,11 @@ def test_a_terminated_torchrun_saves_and_one_process_resumes(tmp_path: Path) -> 
             if "Training in" in line:
                 break
         process.terminate()
-        process.communicate(timeout=SECONDS)
+        _, output = process.communicate(timeout=SECONDS)
     assert process.returncode != 0
-    assert load_checkpoint(runs / "small" / "supernet.pt")["step"] < 200
+    assert "Interrupted; run the same command again" in output
+    assert load_checkpoint(runs / "small" / "supernet.pt")["step"] < 100
     assert trials(runs, "small") == 0
     assert main(options) == 0
-    assert load_checkpoint(runs / "small" / "supernet.pt")["step"] == 200
-    assert trials(runs, "small") == 6
+    assert load_checkpoint(runs / "small" / "supernet.pt")["step"] == 100
+    assert trials(runs, "small") == 4
