@@ -52,18 +52,18 @@ def parse_url(text: str) -> URL:
             "the storage is not a database URL such as sqlite:///runs/studies.db; "
             "in a password write @ as %40, : as %3A and / as %2F"
         ) from None
-    if backend == "sqlite":
+    if url.drivername in ("sqlite", "sqlite+pysqlite"):
         return _checked_sqlite(url)
     if backend != "postgresql":
         raise InputError(
-            f"'{backend[:50]}' databases are not supported: "
+            f"'{url.drivername[:50]}' databases are not supported: "
             "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
         )
     if "@" in (url.host or "") or "@" in (url.database or ""):
         raise InputError("the storage's user or password contains '@': write it as %40")
     try:
         create_engine(url)  # loads the driver, does not connect
-    except ImportError:
+    except (ImportError, ArgumentError):  # also a driver that nobody knows
         raise InputError(
             f"no driver for {shown(url)} is installed: pip install -r requirements-postgresql.txt"
         ) from None

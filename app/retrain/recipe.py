@@ -1,5 +1,6 @@
 """How a stand-alone network is trained; all networks of a comparison share one recipe."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -67,8 +68,13 @@ def option_name(field: str) -> str:
     return f"--{OPTIONS.get(field, field).replace('_', '-')}"
 
 
-def make_recipe(values: dict[str, Any]) -> Recipe:
-    """Validate `values`, where None means the default. Raises InputError naming the option."""
+def make_recipe(options: Mapping[str, Any]) -> Recipe:
+    """Make the recipe that command-line options give; None means the default.
+
+    Options of other meaning are passed over. Raises InputError that names a bad option.
+    """
+    names = {field: OPTIONS.get(field, field) for field in Recipe.model_fields}
+    values = {field: options.get(name) for field, name in names.items()}
     try:
         return Recipe.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:

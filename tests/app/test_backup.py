@@ -4,7 +4,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from app.search.backup import MAX_BACKUPS, back_up, backups
+
+from app.backup import MAX_BACKUPS, back_up, backups
+from app.database import parse_url, sqlite_url
 
 
 def test_the_last_copies_are_kept_and_readable(
@@ -16,7 +18,7 @@ def test_the_last_copies_are_kept_and_readable(
             connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
             connection.execute("INSERT INTO t VALUES (?)", (i,))
         monkeypatch.setattr(time, "strftime", lambda form, i=i: f"20260101-00000{i}")
-        back_up(f"sqlite:///{database}")
+        back_up(sqlite_url(database))
     kept = backups(database)
     assert len(kept) == MAX_BACKUPS
     for i, path in enumerate(kept, 2):
@@ -26,6 +28,6 @@ def test_the_last_copies_are_kept_and_readable(
 
 
 def test_other_databases_and_none_are_left_alone(tmp_path: Path) -> None:
-    back_up("postgresql://user:secret@host/name")
-    back_up(f"sqlite:///{tmp_path / 'absent.db'}")
+    back_up(parse_url("postgresql://user:secret@host/name"))
+    back_up(sqlite_url(tmp_path / "absent.db"))
     assert not list(tmp_path.iterdir())

@@ -50,7 +50,9 @@ def test_the_database_is_as_optuna_writes_it(tmp_path: Path, toy: Toy) -> None:
 
     def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Row ids follow the order of inserts, which is by table here and by trial there."""
-        rows = [{k: v for k, v in row.items() if not k.endswith(("datetime_start",))} for row in rows]
+        rows = [
+            {k: v for k, v in row.items() if not k.endswith(("datetime_start",))} for row in rows
+        ]
         own_ids = ("param_id", "trial_value_id", "attribute_id")
         rows = [{k: v for k, v in row.items() if not k.endswith(own_ids)} for row in rows]
         return sorted(rows, key=repr)
@@ -147,7 +149,7 @@ def test_nothing_is_written_to_a_study_that_is_gone_or_another(
 
 
 def test_attributes_are_set_once_and_searches_counted(tmp_path: Path) -> None:
-    study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
+    _, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
     assert writer.set_if_absent({"a": 1, "b": [2]}) == {"a": 1, "b": [2]}
     assert writer.set_if_absent({"a": 3, "c": 4}) == {"a": 1, "c": 4}
     assert [writer.next_seed_offset() for _ in range(3)] == [0, 1, 2]

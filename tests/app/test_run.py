@@ -31,9 +31,12 @@ def arguments(study_file: Path, tmp_path: Path) -> list[str]:
     return ["--study", str(study_file), "--runs", str(tmp_path / "runs")]
 
 
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+
+
 def trials(tmp_path: Path) -> list[FrozenTrial]:
-    url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
-    return optuna.load_study(study_name="small", storage=url).trials
+    return optuna.load_study(study_name="small", storage=database(tmp_path)).trials
 
 
 def test_a_study_runs_to_a_front(
@@ -74,9 +77,6 @@ def test_equal_architectures_are_scored_once_and_equally(
     for group in by_arch.values():
         assert len({tuple(t.values) for t in group}) == 1
         assert [t.user_attrs["source"] for t in group].count("measured") <= 1
-    for trial in trials(tmp_path):
-        if trial.state == TrialState.FAIL:
-            assert trial.user_attrs["infeasible"] == "nothing but skips"
 
 
 def test_a_small_space_is_exhausted_and_the_search_says_so(
@@ -89,39 +89,50 @@ def test_a_small_space_is_exhausted_and_the_search_says_so(
         assert len(archs) == len(set(archs)) == 3**3 - 1
 
 
-def test_unknown_tables_are_written_the_ordinary_way(
-    arguments: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main([*arguments, "--trials", "4"]) == 0
-    assert "one by one" not in capsys.readouterr().out
-    with closing(sqlite3.connect(tmp_path / "runs" / "studies.db")) as connection:
-        connection.execute("ALTER TABLE trial_params ADD COLUMN unit TEXT")
-    assert main(arguments) == 0
-    (notice,) = (x for x in capsys.readouterr().out.splitlines() if "one by one" in x)
-    assert "table 'trial_params' differs in column 'unit'" in notice
-    assert [t.state for t in trials(tmp_path)].count(TrialState.COMPLETE) == 10
-
-
-def test_trials_left_running_or_queued_by_plain_optuna_are_taken_up(
+def test_trials_queued_by_plain_optuna_are_taken_up(
     arguments: list[str], tmp_path: Path, toy: Toy
 ) -> None:
     assert main([*arguments, "--trials", "4"]) == 0
-    url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
-    study = optuna.load_study(study_name="small", storage=url)
-    left = study.ask()
-    left.suggest_categorical("layer 0", toy.distributions()["layer 0"].choices)
-    queued = {"layer 0": "conv1", "layer 1": "skip", "layer 2": "conv3"}
+    study = optuna.load_study(study_name="small", storage=database(tmp_path))
+    queued = toy.encode("conv1-skip-conv3")
     study.enqueue_trial(queued)
     assert main(arguments) == 0
     end = trials(tmp_path)
     assert [t.number for t in end] == list(range(10))
     assert {t.state for t in end} == {TrialState.COMPLETE}
-    assert left.params.items() <= end[4].params.items()
-    assert end[5].params == queued
-    archs = [t.user_attrs["arch"] for t in end[6:]]
-    assert len({*archs, end[4].user_attrs["arch"], "conv1-skip-conv3"}) == len(archs) + 2
+    assert end[4].params == queued
+    archs = [t.user_attrs["arch"] for t in end[5:]]
+    assert len({*archs, "conv1-skip-conv3"}) == len(archs) + 1
+
+
+def test_trials_of_two_supernets_never_mix(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither after the supernet is gone, nor with another one in another runs folder."""
+    assert main([*arguments, "--trials", "4"]) == 0
+    supernet = tmp_path / "runs" / "small" / "supernet.pt"
+    kept = supernet.read_bytes()
+    supernet.unlink()
+    assert main(arguments) == 2
+    assert "the supernet.pt that scored the trials" in capsys.readouterr().err
+    assert not supernet.exists()
+    elsewhere = [*arguments[:2], "--runs", str(tmp_path / "other"), "--storage", database(tmp_path)]
+    assert main(elsewhere) == 2
+    assert "--fresh" in capsys.readouterr().err
+    supernet.write_bytes(kept)
+    assert main(arguments) == 0
+    assert {t.user_attrs["fingerprint"] for t in trials(tmp_path)} == {
+        trials(tmp_path)[0].user_attrs["fingerprint"]
+    }
+
+
+def test_a_study_without_trials_is_made_again(arguments: list[str], tmp_path: Path) -> None:
+    assert main([*arguments, "--trials", "1"]) == 0
+    study = optuna.load_study(study_name="small", storage=database(tmp_path))
+    study._storage.delete_study(study._study_id)
+    (tmp_path / "runs" / "small" / "supernet.pt").unlink()
+    (tmp_path / "runs" / "small" / "reference.json").unlink()
+    assert main([*arguments, "--trials", "3"]) == 0
 
 
 def test_the_same_command_adds_what_is_missing_and_nothing_else(
@@ -225,7 +236,7 @@ def test_a_study_that_is_searched_is_not_deleted(
     try:
         wait_for_trials(process, tmp_path, 1)
         assert main([*arguments, "--fresh"]) == 2
-        assert "another process is working on this study" in capsys.readouterr().err
+        assert "another process is searching study" in capsys.readouterr().err
         assert len(trials(tmp_path)) > 0
     finally:
         process.kill()
@@ -267,11 +278,15 @@ def test_fresh_leaves_the_files_of_another_programs_study(
     assert len(list((tmp_path / "runs" / "artifacts").iterdir())) == 1
 
 
-def test_a_trial_of_another_program_has_no_row(arguments: list[str], tmp_path: Path) -> None:
+def test_a_trial_of_another_program_has_no_row(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*arguments, "--trials", "4"]) == 0
     url = f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
     study = optuna.load_study(study_name="small", storage=url)
     study.add_trial(optuna.trial.create_trial(values=[1.0, 1.0]))
     assert main([*arguments, "--trials", "6"]) == 0
-    assert len(trials(tmp_path)) == 6
-    assert [row.trial for row in completed_rows(study)] == [0, 1, 2, 3, 5]
+    assert "1 trials of other origin" in capsys.readouterr().out
+    assert len(trials(tmp_path)) == 7
+    study = optuna.load_study(study_name="small", storage=url)
+    assert [row.trial for row in completed_rows(study)] == [0, 1, 2, 3, 5, 6]
