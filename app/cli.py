@@ -268,7 +268,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         with stop_at_once():
-            return run_command(app, arguments, "main.py")
+            status = run_command(app, arguments, "main.py")
+            if status == 130:  # typer returns this for a KeyboardInterrupt
+                raise KeyboardInterrupt
+            return status
     except KeyboardInterrupt:
         _say("Interrupted; run the same command again to resume.")
         return 130

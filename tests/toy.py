@@ -5,6 +5,7 @@ Importing this module registers it. It trains and scores in milliseconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -82,6 +83,7 @@ class Toy(Space):
         layers = [_operation(op, self.channels, bn_mode) for op in self._ops(arch)]
         return ToyNetwork(self, layers, bn_mode)
 
+    @cache  # noqa: B019  (few networks, for as long as the tests run)
     def cost(self, arch: str) -> Cost:
         with torch.device("meta"):
             return count(self.network(arch), 3, self.image_size, self.image_size)

@@ -2,7 +2,7 @@
 
 All run the same command: each loads its settings and data, and trains on its part of every batch.
 Rank 0 alone works on the study, writes and prints; the others end after the training. Gloo connects
-them; gradients take the device's own backend. Without torchrun every function does nothing special.
+them; gradients take the device's own backend. Without torchrun there is nothing to connect.
 """
 
 import os
@@ -24,8 +24,7 @@ from app.console import console
 from app.errors import InputError, is_out_of_memory
 
 SECONDS_BETWEEN_LOOKS = 0.05
-MAX_WAIT = timedelta(days=1)
-"""For another process, which may have to download the data or wait for a lock."""
+MAX_WAIT = timedelta(days=1)  # for a process that downloads the data or waits for a lock
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def leave() -> None:
 
 
 def rank() -> int:
-    """The number of this process among all."""
+    """The number of this process."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -91,17 +90,16 @@ def all_gather(value: object) -> list[Any]:
 @contextmanager
 def local_main_process_first() -> Iterator[None]:
     """Let one process of each machine go first: it downloads, and the others find the files."""
-    first = not local_rank()
-    if not first:
+    if local_rank():
         all_gather(None)
     yield
-    if first:
+    if not local_rank():
         all_gather(None)
 
 
 def broadcast(state: dict[str, Any]) -> dict[str, Any]:
     """Rank 0's state, on every process."""
-    objects = [state] if rank() == 0 else [{}]
+    objects = [state]
     with _lost_process():
         dist.broadcast_object_list(objects, device=torch.device("cpu"))
     return objects[0]
@@ -112,9 +110,8 @@ def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
 
     Parameters that none of them has used keep no gradient, so optimisers leave them alone.
     """
-    backend = dist.get_default_backend_for_device(device)
     with _lost_process():
-        group = dist.new_group(backend=backend)
+        group = dist.new_group(backend=dist.get_default_backend_for_device(device))
         return DistributedDataParallel(model, process_group=group, find_unused_parameters=True)
 
 
@@ -141,6 +138,9 @@ def check_all(check: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         stop = True
     if mean(stop):
+        if rank() > 0:  # torchrun ends all when one ends: let rank 0 save and leave first
+            with suppress(ConnectionError):
+                all_gather(None)
         raise KeyboardInterrupt
 
 

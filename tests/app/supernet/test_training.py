@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from app.data import ImageData
+from app.errors import InputError
 from app.settings import SupernetSettings
 from app.supernet.checkpoint import load_checkpoint
-from app.supernet.training import SupernetTraining, train_supernet
+from app.supernet.training import SupernetTraining, check_groups, train_supernet
 from spaces import BatchNormMode
 from tests.toy import Toy
 
@@ -47,6 +49,32 @@ def test_training_learns(toy: Toy, digits: ImageData, tmp_path: Path) -> None:
     train_supernet(training, tmp_path / "s.pt", {}, go_on)
     last = [loss for _, loss in training.losses[-10:]]
     assert sum(last) / len(last) < math.log(10) - 0.1  # chance among ten classes
+
+
+def test_ghost_batchnorm_normalises_each_group_by_itself(toy: Toy, digits: ImageData) -> None:
+    training = make(toy, digits, bn_groups=4)
+    images, _ = training.batches.next_batch()
+    scores = training.model(images, "conv1-conv3-skip")
+    for i in range(0, 32, 8):
+        alone = training.supernet(images[i : i + 8], "conv1-conv3-skip")
+        assert torch.allclose(scores[i : i + 8], alone, atol=1e-6)
+    whole = training.supernet(images, "conv1-conv3-skip")
+    assert not torch.allclose(scores, whole, atol=1e-3)
+
+
+@pytest.mark.parametrize(("batch_size", "groups"), [(30, 4), (4, 4), (16, 3)])
+def test_groups_have_to_divide_the_batch(batch_size: int, groups: int) -> None:
+    check_groups(SupernetSettings(batch_size=16, bn_groups=8))
+    with pytest.raises(
+        InputError, match=f"batch_size = {batch_size} cannot be split into {groups}"
+    ):
+        check_groups(SupernetSettings(batch_size=batch_size, bn_groups=groups))
+
+
+def test_settings_of_earlier_versions_have_one_group() -> None:
+    assert SupernetSettings.model_validate({"sync_batchnorm": True}).bn_groups == 1
+    with pytest.raises(ValidationError, match="sync_batchnorm"):
+        SupernetSettings.model_validate({"sync_batchnorm": False})
 
 
 def test_convolutions_stay_and_batchnorm_moves(toy: Toy, digits: ImageData, tmp_path: Path) -> None:
