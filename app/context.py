@@ -59,13 +59,14 @@ def check_names(settings: StudySettings) -> None:
 
 
 def open_data(
-    settings: StudySettings, paths: StudyPaths, device: torch.device
+    settings: StudySettings, paths: StudyPaths, device: torch.device, search: bool = True
 ) -> tuple[ImageData, Space]:
     """Load the study's images, and size its space for them; writes nothing.
 
-    Raises InputError for whatever the later stages would refuse.
+    Raises InputError for whatever the later stages would refuse; those of a search with `search`.
     """
-    check_groups(settings.supernet)
+    if search:
+        check_groups(settings.supernet)
     with distributed.local_main_process_first():  # it downloads, the others find the files
         data = load(
             settings.dataset,
@@ -74,11 +75,12 @@ def open_data(
             device=device,
             cache_dir=paths.folder,
         )
-    create_space(settings, data, settings.supernet_space_options)
-    check_batch_size(len(data.train), settings.supernet.batch_size)
-    ProbeBatch.draw(data, settings.score.images, settings.seed, device)
     space = create_space(settings, data, settings.space_options)
-    sample_architectures(space, 1, settings.seed, settings.search.max_flops)
+    if search:
+        create_space(settings, data, settings.supernet_space_options)
+        check_batch_size(len(data.train), settings.supernet.batch_size)
+        ProbeBatch.draw(data, settings.score.images, settings.seed, device)
+        sample_architectures(space, 1, settings.seed, settings.search.max_flops)
     return data, space
 
 

@@ -53,7 +53,7 @@ def export(
     check_opset(opset)
     check_names(settings)
     paths = StudyPaths(settings.folder)
-    data, space = open_data(settings, paths, CPU)
+    data, space = open_data(settings, paths, CPU, search=False)
     definition = study_definition(settings, data)
     known = settings.storage or paths.folder.exists()
     study = known and find_study(open_storage(settings.storage_url), settings.name, definition)

@@ -1,5 +1,6 @@
 """The database of trials as an Optuna storage: one for all studies."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -74,8 +75,9 @@ def _check_sqlite_file(path: Path) -> None:
             raise InputError(f"the folder of the database '{path}' does not exist: create it first")
         if not path.exists() or not path.stat().st_size:
             return
-        with path.open("rb"):
-            pass
+        # never opened but by SQLite: closing a file drops all of a process's locks on it
+        if not os.access(path, os.R_OK):
+            raise InputError(f"the database '{path}' cannot be read by this user")
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the database '{str(path)[:200]}' ({error})") from None
     try:

@@ -22,7 +22,7 @@ from app.report.data import ReportData
 from app.report.picture import write_picture
 
 MAX_DRAWINGS = 40
-PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard", "thop")
+PACKAGES = ("torch", "torchvision", "optuna", "sqlalchemy", "optuna-dashboard")
 PLOTLY = {"displaylogo": False, "responsive": True}
 
 

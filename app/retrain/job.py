@@ -58,7 +58,7 @@ def retrain(
     check_names(settings)
     device = pick_device(settings.device)
     paths = StudyPaths(settings.folder)
-    data, space = open_data(settings, paths, device)
+    data, space = open_data(settings, paths, device, search=False)
     kept, held_out = validation_split(data, recipe)
     with locks.writing(paths.retrained, wait=False):
         storage = open_storage(settings.storage_url)

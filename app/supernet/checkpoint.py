@@ -16,7 +16,9 @@ HINT = "move it away or add --fresh to start this study again"
 
 def save_checkpoint(path: Path, state: dict[str, Any], kind: str = FORMAT) -> None:
     """Write `state` (tensors, numbers, strings and containers of them) atomically."""
-    write_atomically(path, lambda file: torch.save({"format": kind, **state}, file))
+    content = io.BytesIO()  # PyTorch hides the reason when it cannot write, such as a full disk
+    torch.save({"format": kind, **state}, content)
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
 def load_checkpoint(path: Path, kind: str = FORMAT, hint: str = HINT) -> dict[str, Any]:

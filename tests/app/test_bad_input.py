@@ -77,7 +77,7 @@ STUDIES = (
     *("", "x", "= 1", "\0", "space = [", "space = 'toy'\nspace = 'toy'", "space = 'toy'\nx = 1"),
     *("[search]\ntrials = 1", "space = 'toy'\nsearch = 1", "space = 'toy'\nsupernet = []"),
     *("space = 'toy'\n[[supernet]]\nsteps = 1", f"space = 'toy'\nseed = {DIGITS}"),
-    *(f"space = 'toy'\nseed = {HEX}", f"space = 'toy'\nx = {'[' * LONG}", "\ufeffspace = 'toy'"),
+    *(f"space = 'toy'\nseed = {HEX}", f"space = 'toy'\nx = {'[' * LONG}"),
     *("space = 1", "space = {a = 1}", "space = 'toy'\nname = 'x y'", "space = 'toy'\nruns = 1"),
     *("space = 'toy'\nruns = \"\\u0000\"", "space = 'toy'\nseed = 1979-05-27", "a.b.c = 1"),
     *("space = 'toy'\nseed = nan", "space = 'toy'\nstorage = 'x'", "space = 'nosuch'"),

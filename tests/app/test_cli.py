@@ -38,12 +38,12 @@ GOOD = Path(__file__)  # any file that is no study, picture or folder
         (["--batchnorm", "some"], "batchnorm = 'some'"),
         (["--device", "toaster"], "device 'toaster'"),
         (["--device", "meta"], "device 'meta'"),
-        (["--storage", "nonsense"], "no database URL"),
+        (["--storage", "nonsense"], "not a database URL"),
         (["--storage", "sqlite:///:memory:"], "must be a file or a server"),
         (["--fresh", "studies"], "after the command: main.py studies"),
         (["--study-name", "../x"], "name = '../x'"),
         (["--set", "supernet.batch_size"], "write FIELD=VALUE"),
-        (["--set", "supernet.nosuch=1"], "'supernet.nosuch' is no setting"),
+        (["--set", "supernet.nosuch=1"], "unknown setting 'supernet.nosuch'"),
         (["--set", "space_options.nosuch=1"], "has no option 'nosuch'"),
         (["--set", "supernet.batch_size=5000"], "5000"),
         (["--nosuch"], "--nosuch"),
@@ -67,7 +67,7 @@ def test_bad_input_is_one_line_and_status_2(
 
 def _jpeg() -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (20, 20), "red").save(file, "JPEG")
+    Image.linear_gradient("L").resize((20, 20)).convert("RGB").save(file, "JPEG")
     return file.getvalue()
 
 

@@ -203,7 +203,7 @@ def test_a_runs_folder_that_is_removed_under_way(arguments: list[str], tmp_path:
     shutil.rmtree(tmp_path / "runs")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "has been removed while the study was running" in error_of(errors)
+    assert "studies.db' was removed" in error_of(errors)
 
 
 def test_a_clock_that_is_set_back(
@@ -262,7 +262,8 @@ def test_damaged_files_are_set_aside_and_come_out_the_same(
     for name in ("supernet.pt", "reference.json"):
         whole = (folder / name).read_bytes()
         content = bytearray(whole)
-        content[len(content) // 2] ^= 1
+        middle = len(content) // 2  # a run of bytes, as there is padding in a checkpoint
+        content[middle : middle + 200] = bytes(b ^ 1 for b in content[middle : middle + 200])
         (folder / name).write_bytes(content)
         if name == "supernet.pt":  # it scored the trials: another one must not go on with them
             assert main([*arguments, "--trials", "12"]) == 2

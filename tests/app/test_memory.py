@@ -56,7 +56,7 @@ def test_a_batch_that_is_too_large_to_score_names_the_setting(
     memory.images = 8
     assert main(arguments) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "the memory is full" in error
+    assert "out of memory" in error
     assert "--set score.images=N" in error
     assert main([*arguments, "--set=score.images=8", "--study-name=eight"]) == 0
     memory.images = 1000
@@ -87,7 +87,7 @@ def test_a_search_that_has_no_memory_at_all_ends(
     assert main(arguments) == 0
     memory.images = 4
     assert main([*arguments, "--trials", "30"]) == 1
-    assert "the memory is full" in capsys.readouterr().err.splitlines()[-1]
+    assert "out of memory" in capsys.readouterr().err.splitlines()[-1]
     memory.images = 1000
     assert main([*arguments, "--trials", "30"]) == 0
     assert sum(t.state == TrialState.COMPLETE for t in trials(tmp_path)) == 30

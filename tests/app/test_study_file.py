@@ -71,6 +71,8 @@ def test_study_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot read the study file"):
         load_settings(str(path))
+    path.write_bytes(b"\xef\xbb\xbfspace = 'toy'")  # as Windows editors save it
+    assert load_settings(str(path)).space == "toy"
     path.write_text("seed = 1")
     with pytest.raises(InputError, match="lacks 'space'"):
         load_settings(str(path))

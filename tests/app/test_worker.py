@@ -191,7 +191,8 @@ def test_a_batch_is_one_commit(postgresql: str) -> None:
     search.run(32, never, silent)
     before = transactions(postgresql)
     search.run(352, never, silent)
-    assert 10 <= transactions(postgresql) - before <= 16  # 10 batches, and the counting itself
+    # 10 batches, or more where 32 take two seconds, and the counting itself
+    assert 10 <= transactions(postgresql) - before <= 30
 
 
 def transactions(url: str) -> int:

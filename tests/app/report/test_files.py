@@ -17,7 +17,8 @@ from app.report.commands import commands, run_command
 from app.report.data import ReportData
 from app.report.files import page, write_front
 from app.report.picture import write_picture
-from app.settings import StudySettings, load_settings
+from app.settings import StudySettings
+from app.study_file import load_settings
 from tests.app.report.conftest import ARCHS, ROWS
 
 
