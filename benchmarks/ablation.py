@@ -8,13 +8,11 @@ biased and trained. The same command resumes an interrupted run.
 
 import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
-from app.cli_options import Device, Seed
+from common import environment, write_results
 from ground_truth import (
     ALL,
     EVERYWHERE,
@@ -30,12 +28,12 @@ from ground_truth import (
     odd_rows,
     table_path,
 )
-from results import write_results
 
 from app.cli import run_command
+from app.options import Device, Seed
 from app.rank.job import rank
 from app.rank.scores import COMPOSITES
-from app.settings import load_settings
+from app.study_file import load_settings
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "trained": {},
@@ -83,12 +81,12 @@ def ablation(
             )
             results.setdefault(name, {})[variant] = json.loads(found.read_text(encoding="utf-8"))
     text = "\n".join(markdown_table(name, found) for name, found in results.items())
-    print(f"\n{text}\ntorch {torch.__version__}, {date.today().isoformat()}")
+    print(f"\n{text}\n{environment()}")
     write_results(results, json_file, text, markdown)
 
 
 def markdown_table(space: str, results: dict[str, Any]) -> str:
-    """τ / τ within FLOPs / mean regret on each supernet."""
+    """Table of τ / τ within FLOPs / mean regret on each supernet."""
     lines = [
         markdown_row([space, *results]),
         markdown_row(["---", *["--:"] * len(results)]),

@@ -2,15 +2,13 @@
 
 import csv
 import io
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import common  # noqa: F401  (makes `app` importable)
 import typer
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # only the script's folder is on the path
 
 from app.atomic import write_text
 from app.errors import one_of
@@ -54,7 +52,7 @@ BENCHMARKS = {
 
 
 Tables = Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")]
-Dataset = Annotated[str, typer.Option(help="CIFAR-10: an image folder or a name.")]
+Dataset = Annotated[str, typer.Option(help="CIFAR-10: a name or an image folder.")]
 Studies = Annotated[Path, typer.Option(help="Folder of the studies.")]
 Sample = Annotated[int | None, typer.Option(min=2, help="Number of random rows per table.")]
 OddRows = Annotated[bool, typer.Option("--odd-rows", help="Use rows 1, 3, 5, … only.")]

@@ -8,13 +8,11 @@ change of the settings in `ground_truth.py` give another `--runs`, as `rank` ref
 
 import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
-from app.cli_options import Device, Seed, TrainSteps
+from common import environment, write_results
 from ground_truth import (
     ALL,
     EVERYWHERE,
@@ -30,12 +28,12 @@ from ground_truth import (
     odd_rows,
     table_path,
 )
-from results import write_results
 
 from app.cli import run_command
+from app.options import Device, Seed, TrainSteps
 from app.rank.job import rank
 from app.rank.scores import choose_scores
-from app.settings import load_settings
+from app.study_file import load_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -78,7 +76,7 @@ def rank_all(
         rank(settings, table_path(tables, name), column, sample, scores, not no_baselines, found)
         results[name] = json.loads(found.read_text(encoding="utf-8"))
         results[name]["options"] = options[name]
-    summary = {"torch": torch.__version__, "date": date.today().isoformat(), "spaces": results}
+    summary = {"environment": environment(), "spaces": results}
     text = markdown_text(summary, chosen)
     print(f"\n{text}", end="")
     write_results(summary, json_file, text, markdown)
@@ -100,7 +98,7 @@ def markdown_text(summary: dict[str, Any], scores: list[str]) -> str:
             f"- {space}: {result['architectures']} architectures of {Path(result['table']).name}, "
             f"{result['column']}; seed {result['seed']}; {options}; on {result['hardware']}"
         )
-    lines.append(f"- torch {summary['torch']}, {summary['date']}")
+    lines.append(f"- {summary['environment']}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,171 +1,167 @@
-"""How many trials a second reach SQLite, against plain Optuna in the same run.
-
-Objectives cost nothing here: the sum of the chosen candidates' numbers, to be maximised, and the
-multiply–adds of the MobileNet space with its 21 choices, to be minimised. What is measured is all
-else: proposals, look-ups, and commits.
-
-*Plain* is `study.optimize` with Optuna's NSGA-II on SQLite as SQLite comes; *plain_wal* the same
-with a write-ahead log and fewer flushes (`synchronous = NORMAL`). Ours is the search loop as the
-program runs it, each commit flushed. A run makes a new database for each; the figures are the
-medians over the runs.
+"""Measure how many trials a second reach SQLite, against plain Optuna in the same run.
 
     python benchmarks/search_speed.py --json search_speed.json
+
+The objectives cost nothing: the sum of the chosen candidates' numbers, maximised, and the
+multiply–adds of the MobileNet space with its 21 choices, minimised. So this measures all the rest:
+proposals, look-ups and commits.
+
+*Plain* is `study.optimize` with Optuna's NSGA-II on SQLite as it comes; *plain_wal* adds a
+write-ahead log with fewer flushes (`synchronous = NORMAL`). Ours is the program's search loop,
+which flushes each commit. Every run uses new databases; figures are medians over the runs.
 """
 
-import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Any
 
 import optuna
 import typer
+from common import environment, print_medians, write_results
 from optuna.storages import BaseStorage
-from optuna.trial import Trial, TrialState
-from results import write_results
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import URL
 
 import spaces
 from app.cli import run_command
-from app.search.commit import GroupCommit
-from app.search.loop import Batches, Search
-from app.search.outcome import TrialResult
-from app.search.proposals import create_proposals
-from app.search.storage import open_engine, open_storage
-from app.search.study import DIRECTIONS
-from app.search.tables import read_tables
+from app.commit import FINGERPRINT, StudyWriter
+from app.database import open_write_engine, text_of
+from app.objective import TrialResult
+from app.repair import Repair
+from app.run import SEEDS_APART
+from app.samplers import create_sampler
+from app.search import Search
 from app.settings import SearchSettings, database_url
+from app.storage import open_storage
+from app.study import directions
 from spaces import Space
+
+RATE_TRIALS = 1000
+"""A rate at a number of trials is that of so many trials up to it."""
+
+DIRECTIONS = directions(["flops"])
 
 app = typer.Typer(add_completion=False)
 
-WINDOW = 1000
-"""Rates at a number of trials are those of so many trials up to it."""
+
+class FreeObjective:
+    """Values from look-ups alone, with as many attributes as a scored trial has."""
+
+    fingerprint = "free"
+
+    def __init__(self, space: Space, seconds: float = 0) -> None:
+        """`seconds` is how long to sleep for each trial."""
+        self.space = space
+        self.seconds = seconds
+
+    def __call__(self, params: dict[str, Any]) -> TrialResult:
+        """Evaluate choices."""
+        if self.seconds:  # sleeping for 0 s would let other processes go first
+            time.sleep(self.seconds)
+        arch = self.space.decode(params)
+        cost = self.space.cost(arch)
+        choices = self.space.choices
+        score = float(sum(choices[name].choices.index(value) for name, value in params.items()))
+        attrs = {"arch": arch, FINGERPRINT: self.fingerprint}
+        attrs |= {"flops": cost.macs, "params": cost.params}
+        attrs |= {f"score {i}": score / (1 + i) for i in range(9)}
+        return TrialResult(TrialState.COMPLETE, [score, float(cost.macs)], attrs)
+
+    def add_trials(self, trials: Iterable[FrozenTrial]) -> None:
+        """Memoise nothing: a look-up is as quick."""
 
 
-def free_objective(space: Space) -> Callable[[dict[str, Any]], TrialResult]:
-    """Values of choices from look-ups alone, with as many attributes as a scored trial has."""
-    numbers = {
-        name: {choice: i for i, choice in enumerate(d.choices)}
-        for name, d in space.distributions().items()
-    }
-
-    def assess(params: dict[str, Any]) -> TrialResult:
-        arch = space.decode(params)
-        cost = space.cost(arch)
-        score = float(sum(numbers[name][choice] for name, choice in params.items()))
-        scores = {f"score {i}": score / (1 + i) for i in range(9)}
-        user_attrs = {"arch": arch, **scores, "flops": cost.macs, "params": cost.params}
-        return TrialResult(TrialState.COMPLETE, [score, float(cost.macs)], user_attrs)
-
-    return assess
+def create_search(
+    url: URL, study: optuna.Study, objective: FreeObjective, settings: SearchSettings, seed: int
+) -> Search:
+    """Put a search together as `main.py` does, around a free objective."""
+    study.set_user_attr(FINGERPRINT, objective.fingerprint)
+    writer = StudyWriter(open_write_engine(url), study._study_id)
+    seed += writer.next_seed_offset() * SEEDS_APART
+    sampler = create_sampler(settings, Repair(objective.space, settings.max_flops), seed)
+    return Search(study, writer, objective, sampler, settings.population)  # type: ignore[arg-type]
 
 
-def plain_rate(
-    storage: str | BaseStorage, space: Space, settings: SearchSettings, seed: int
-) -> float:
+def plain_rate(storage: str | BaseStorage, space: Space, trials: int, seed: int) -> float:
     """Trials a second of `study.optimize`."""
-    assess = free_objective(space)
-    choices = space.distributions()
+    evaluate = FreeObjective(space)
 
     def objective(trial: Trial) -> list[float]:
-        for name, choice in choices.items():
+        for name, choice in space.choices.items():
             trial.suggest_categorical(name, choice.choices)
-        outcome = assess(trial.params)
-        for key, value in outcome.user_attrs.items():
+        result = evaluate(trial.params)
+        for key, value in result.user_attrs.items():
             trial.set_user_attr(key, value)
-        return outcome.values or []
+        return result.values or []
 
-    study = optuna.create_study(
-        storage=storage,
-        directions=DIRECTIONS,
-        sampler=optuna.samplers.NSGAIISampler(population_size=settings.population, seed=seed),
-    )
+    sampler = optuna.samplers.NSGAIISampler(population_size=SearchSettings().population, seed=seed)
+    study = optuna.create_study(storage=storage, directions=DIRECTIONS, sampler=sampler)
     begun = time.perf_counter()
-    study.optimize(objective, n_trials=settings.trials)
-    return settings.trials / (time.perf_counter() - begun)
+    study.optimize(objective, n_trials=trials)
+    return trials / (time.perf_counter() - begun)
 
 
-def our_times(
-    folder: Path, space: Space, settings: SearchSettings, seed: int
-) -> tuple[list[float], float]:
-    """Seconds from the beginning to each committed trial, and the share of repeated ones."""
-    storage = open_storage(database_url(folder))
-    study = optuna.create_study(storage=storage, directions=DIRECTIONS)
-    engine = open_engine(database_url(folder))
-    commit = GroupCommit(engine, read_tables(engine), study._study_id)
-    proposals = create_proposals(settings, space, DIRECTIONS, seed, 0)
-    batches = Batches(proposals, commit, settings.population)
-    search = Search(study, storage, space, free_objective(space), batches)
+def our_times(url: URL, space: Space, settings: SearchSettings, seed: int) -> list[float]:
+    """Seconds from the start to the commit of each trial."""
+    study = optuna.create_study(storage=open_storage(url), directions=DIRECTIONS)
+    search = create_search(url, study, FreeObjective(space), settings, seed)
     times: list[float] = []
     begun = time.perf_counter()
-    search.run_to(
+    search.run(
         settings.trials,
         lambda: None,
-        lambda steps, note: times.extend(steps * [time.perf_counter() - begun]),
+        lambda count, note: times.extend(count * [time.perf_counter() - begun]),
     )
-    archs = [t.user_attrs["arch"] for t in study.get_trials(deepcopy=False)]
-    if len(archs) != settings.trials:
-        raise RuntimeError(f"{len(archs)} trials are in the database, not {settings.trials}")
-    return times, 1 - len(set(archs)) / len(archs)
+    search.writer.engine.dispose()
+    archs = {trial.user_attrs["arch"] for trial in study.get_trials(deepcopy=False)}
+    if len(archs) < settings.trials and settings.sampler == "nsga2":
+        raise RuntimeError(f"{len(archs)} architectures in {settings.trials} trials")
+    return times
 
 
 @app.command()
 def main(
-    trials: Annotated[int, typer.Option(min=100, help="Of a short run of ours.")] = 2000,
-    plain_trials: Annotated[int, typer.Option(min=10, help="Of a run of plain Optuna.")] = 100,
-    long: Annotated[int, typer.Option(min=2000, help="Trials of a long run.")] = 20_000,
+    trials: Annotated[int, typer.Option(min=100, help="Trials of a short run of ours.")] = 2000,
+    plain_trials: Annotated[int, typer.Option(min=10, help="Trials of plain Optuna.")] = 100,
+    long: Annotated[int, typer.Option(min=2000, help="Trials of a long run of ours.")] = 20_000,
     runs: Annotated[int, typer.Option(min=1)] = 5,
-    sampler: Annotated[str, typer.Option(help="Of ours; plain Optuna's is nsga2.")] = "nsga2",
+    sampler: Annotated[str, typer.Option(help="Ours; plain Optuna takes nsga2.")] = "nsga2",
     json: Annotated[Path | None, typer.Option(help="Write the figures there too.")] = None,
 ) -> None:
     """Measure and print trials a second."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = spaces.create("mobilenet", 10, 32, {})
-    space.cost(space.decode({n: d.choices[0] for n, d in space.distributions().items()}))
+    space.cost(space.decode({n: d.choices[0] for n, d in space.choices.items()}))  # fills tables
     found: dict[str, list[float]] = {}
-
-    def add(name: str, value: float) -> None:
-        found.setdefault(name, []).append(value)
-        print(f"  {name:<34}{value:10.4g}", flush=True)
-
     for seed in range(runs):
-        print(f"run {seed + 1} of {runs}, seed {seed}")
-        plain = SearchSettings(trials=plain_trials, sampler="nsga2")
-        with tempfile.TemporaryDirectory() as name:
-            rate = plain_rate(database_url(Path(name)), space, plain, seed)
-            add("plain_trials_per_second", rate)
-        with tempfile.TemporaryDirectory() as name:
-            wal_rate = plain_rate(open_storage(database_url(Path(name))), space, plain, seed)
-            add("plain_wal_trials_per_second", wal_rate)
-        with tempfile.TemporaryDirectory() as name:
-            short = SearchSettings(trials=trials, sampler=sampler)
-            times, _ = our_times(Path(name), space, short, seed)
-            add("trials_per_second", trials / times[-1])
-            add("ratio_to_plain", trials / times[-1] / rate)
-            add("ratio_to_plain_wal", trials / times[-1] / wal_rate)
-        with tempfile.TemporaryDirectory() as name:
-            times, duplicates = our_times(
-                Path(name), space, SearchSettings(trials=long, sampler=sampler), seed
-            )
-            first = times[WINDOW - 1]
-            last = times[-1] - times[-1 - WINDOW]
-            add(f"trials_per_second_at_{long}", WINDOW / last)
-            add(f"ratio_to_plain_wal_at_{long}", WINDOW / last / wal_rate)
-            add("slowdown", last / first)
-            add("duplicate_share", duplicates)
-    print(f"\nMedians of {runs} runs (least to most):")
-    for name, values in found.items():
-        print(f"  {name:<34}{median(values):10.4g}  ({min(values):.4g} to {max(values):.4g})")
-    hardware = f"{platform.processor() or platform.machine()}, {platform.platform()}"
-    print(f"{hardware}; Python {platform.python_version()}, Optuna {optuna.__version__}")
-    if json is not None:
-        summary: dict[str, Any] = {name: median(values) for name, values in found.items()}
-        summary |= {"runs": found, "seeds": list(range(runs)), "sampler": sampler}
-        summary |= {"hardware": hardware, "optuna": optuna.__version__}
-        write_results(summary, json)
+        with tempfile.TemporaryDirectory() as folder:
+            urls = [database_url(Path(folder, name)) for name in ("plain", "wal", "short", "long")]
+            for url in urls:
+                Path(url.database or "").parent.mkdir()
+            rate = plain_rate(text_of(urls[0]), space, plain_trials, seed)
+            wal_rate = plain_rate(open_storage(urls[1]), space, plain_trials, seed)
+            settings = SearchSettings(trials=trials, sampler=sampler)
+            short = our_times(urls[2], space, settings, seed)
+            times = our_times(urls[3], space, settings.model_copy(update={"trials": long}), seed)
+        first, last = times[RATE_TRIALS - 1], times[-1] - times[-1 - RATE_TRIALS]
+        figures = {
+            "plain_trials_per_second": rate,
+            "plain_wal_trials_per_second": wal_rate,
+            "trials_per_second": trials / short[-1],
+            "ratio_to_plain": trials / short[-1] / rate,
+            "ratio_to_plain_wal": trials / short[-1] / wal_rate,
+            f"trials_per_second_at_{long}": RATE_TRIALS / last,
+            "slowdown": last / first,
+        }
+        print(f"run {seed + 1}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        for name, value in figures.items():
+            found.setdefault(name, []).append(value)
+    print(f"\nMedians of {runs} runs, seeds from 0 (least to most):")
+    print_medians(found)
+    print(environment())
+    write_results({"runs": found, "sampler": sampler, "environment": environment()}, json)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from app.workbench import create_space, open_data
+from common import environment, write_results
 from ground_truth import BENCHMARKS, EVERYWHERE, table_path
-from results import write_results
 from torch import nn
 from torch.nn import functional as F
 
 from app.cli import run_command
 from app.console import progress_bar
+from app.context import create_space, open_data
 from app.data import BatchStream, ImageData
 from app.device import device_name, pick_device
 from app.paths import StudyPaths
@@ -34,7 +34,8 @@ from app.rank.table import read_table
 from app.scores.composite import Composite
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
-from app.settings import StudySettings, load_settings
+from app.settings import StudySettings
+from app.study_file import load_settings
 from app.supernet.training import SupernetTraining
 from spaces import BatchNormMode, Space, Supernet
 
@@ -48,7 +49,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main(
     tables: Annotated[Path, typer.Option(help="Folder of nasbench201-dev.csv.")],
-    dataset: Annotated[str, typer.Option(help="CIFAR-10: an image folder or a name.")],
+    dataset: Annotated[str, typer.Option(help="CIFAR-10: a name or an image folder.")],
     sample: Annotated[int, typer.Option(min=20, help="Number of random rows of the table.")] = 150,
     steps: Annotated[int, typer.Option(min=4, help="Steps of the conventional supernet.")] = 2000,
     our_steps: Annotated[str, typer.Option(help="Steps of ours, with commas between.")] = "0,200",
@@ -91,7 +92,7 @@ def main(
         report("composite", count, spent, scores)
     for count, spent, correct in conventional(settings, data, archs, steps, device):
         report("one-shot accuracy", count, spent, correct)
-    print(f"{len(archs)} rows, seed {seed}, {device_name(device)}, torch {torch.__version__}")
+    print(f"{len(archs)} rows, seed {seed}, {device_name(device)}; {environment()}")
     write_results(found, json)
 
 

@@ -1,38 +1,37 @@
-"""What a supernet step costs in which only BatchNorm and the classifier learn.
+"""Measure what a supernet step costs in which only BatchNorm and the classifier learn.
 
     python benchmarks/supernet_speed.py --json supernet_speed.json
 
-*All parameters* is the conventional step: the same network, batch, path and optimiser in plain
-PyTorch, each parameter learning. It is measured in the channels-last layout, as ours, and in
-PyTorch's own layout. Steps of the three alternate, path by path, so that a busy machine slows all
-of them; the ratio of a run is that of the sums over its paths.
+*All* is the conventional step: the same network, batch, path and optimiser in plain PyTorch, with
+every parameter learning. It is measured in the channels-last layout, which ours has too, and in
+PyTorch's default one. The three alternate path by path, so a busy machine slows all of them; the
+ratio of a run is that of the sums over its paths.
 
-A step is a forward pass, the gradients of the inputs, those of the weights, and element-wise work.
-Without the weights' gradients of convolutions nothing else changes, so the *bound* of the ratio is
-the share of all else in the step of all parameters: a third less where convolutions are all there
-is, and as many multiplications each way. It is measured by timing every convolution's backward
-pass with and without its weight.
+Ours leaves out the gradients of the convolutions' weights and nothing else. So the *bound* of the
+ratio is the share of everything else in the conventional step: two thirds where convolutions are
+all there is. It is measured by timing every convolution's backward pass with and without its
+weight.
 """
 
-import platform
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Annotated, Any
 
 import torch
 import typer
-from results import write_results
-from supernets import supernet_training
+from common import environment, print_medians, write_results
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from app.cli import run_command
+from app.context import create_space, open_data
 from app.device import device_name, pick_device
-from app.settings import load_settings
+from app.paths import StudyPaths
+from app.study_file import load_settings
+from app.supernet.training import SupernetTraining
 from spaces import BatchNormMode, Supernet
 
 app = typer.Typer(add_completion=False)
@@ -54,7 +53,7 @@ def conventional(supernet: Supernet, images: Tensor, labels: Tensor) -> Callable
 
 
 def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Of one call, until the device has finished."""
+    """Time one call, until the device has finished."""
     begun = time.perf_counter()
     call()
     if device.type != "cpu":
@@ -65,7 +64,7 @@ def seconds(call: Callable[[], object], device: torch.device) -> float:
 def weight_gradient_seconds(
     supernet: Supernet, images: Tensor, arch: str, device: torch.device
 ) -> float:
-    """What the gradients of its convolutions' weights add to a step along `arch`."""
+    """Time that the gradients of its convolutions' weights add to a step along `arch`."""
     calls: list[tuple[nn.Conv2d, Tensor, Tensor]] = []
 
     def see(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -103,15 +102,18 @@ def main(
     json: Annotated[Path | None, typer.Option(help="Write the figures there too.")] = None,
 ) -> None:
     """Measure and print milliseconds a step and ratios."""
-    settings = load_settings(study, {"supernet.batch_size": batch_size})
+    same = {"supernet.batch_size": batch_size, "supernet.bn_groups": 1}  # as the other steps
+    settings = load_settings(study, same)
     place = pick_device(device)
-    training = supernet_training(settings, place)
-    space, options = training.space, settings.supernet_space_options
+    data, _ = open_data(settings, StudyPaths(settings.folder), place)
+    space = create_space(settings, data, settings.supernet_space_options)
+    mode = BatchNormMode.UNBIASED
+    training = SupernetTraining(space, mode, data, settings.supernet, settings.seed, place)
     images, labels = training.batches.next_batch()
     images = images.contiguous(memory_format=torch.channels_last)
 
     def network() -> Supernet:
-        return space.supernet(BatchNormMode.UNBIASED).to(place)
+        return space.supernet(mode).to(place)
 
     last = network().to(memory_format=torch.channels_last)
     steps = {
@@ -138,15 +140,10 @@ def main(
         for key, value in figures.items():
             found.setdefault(key, []).append(value)
     print(f"\nMedians of {runs} runs of {paths} paths, batch {batch_size} (least to most):")
-    for name, values in found.items():
-        print(f"  {name:<34}{median(values):9.4g}  ({min(values):.4g} to {max(values):.4g})")
-    hardware = f"{device_name(place)}; {platform.processor() or platform.machine()}"
-    print(f"{settings.space} {options}, {hardware}, torch {torch.__version__}, seeds 1 to {runs}")
-    if json is not None:
-        summary: dict[str, Any] = {name: median(values) for name, values in found.items()}
-        summary |= {"runs": found, "space": settings.space, "batch_size": batch_size}
-        summary |= {"hardware": hardware, "torch": torch.__version__}
-        write_results(summary, json)
+    print_medians(found)
+    print(f"{settings.space}, {device_name(place)}, seeds 1 to {runs}; {environment()}")
+    about = {"space": settings.space, "device": device_name(place), "environment": environment()}
+    write_results({"runs": found, **about}, json)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Search workers as a SLURM job array, one process each, beside the main command on a machine
-# that stays, which trains the supernet, searches too, and reports at the end:
+# Search workers as a SLURM job array, one process each. The main command runs on a machine that
+# stays: it trains the supernet, searches too, and reports at the end.
 #
-#   export BNNAS_STORAGE=postgresql+psycopg://USER:PASSWORD@HOST/DATABASE
+#   export BNNAS_STORAGE=postgresql://USER@HOST/DATABASE    # the password in ~/.pgpass or PGPASSWORD
 #   python main.py --study mobilenet --trials 5000 --runs /shared/runs &
 #   sbatch --array=0-15 examples/slurm.sh mobilenet /shared/runs/mobilenet
 #
-# sbatch passes the environment on, and with it the database and the virtual environment. Workers
-# wait for an hour until the supernet is trained.
+# sbatch passes on the environment, and with it the database and the virtual environment. Workers
+# wait up to an hour for the supernet.
 #SBATCH --job-name=bnnas-worker
 #SBATCH --cpus-per-task=1
 #SBATCH --mem=4G
@@ -18,7 +18,7 @@
 set -euo pipefail
 
 study=${1:?the name of the study}
-supernet=${2:?the folder or URL of its supernet.pt and reference.json}
+supernet=${2:?the folder of its supernet.pt and reference.json}
 : "${BNNAS_STORAGE:?the URL of the database}"
 
 # each worker keeps a copy of the supernet on its own disk

@@ -1,4 +1,4 @@
-"""Tables of trained architectures, which some tests compare with."""
+"""Tables of trained accuracies that some tests compare with."""
 
 import csv
 import os
@@ -10,9 +10,9 @@ FOLDER = Path(os.environ.get("BNNAS_TABLES", Path(__file__).parents[2] / "shared
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    """The rows of the table `name`; skips the test that asks where there is none."""
+    """Read the rows of the table `name`; skips the calling test if it is missing."""
     path = FOLDER / name
     if not path.exists():
-        pytest.skip(f"no table {path}; set BNNAS_TABLES to the folder that has it")
+        pytest.skip(f"no table {path}: set BNNAS_TABLES to its folder")
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

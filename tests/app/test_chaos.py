@@ -1,16 +1,18 @@
-"""A short run of the kill benchmark: everything that it checks must hold."""
+"""A short run of the kill benchmark."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.app.test_run import ROOT
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_kills_at_random_moments_lose_nothing() -> None:
-    command = [sys.executable, "benchmarks/chaos.py", "--kills", "8", "--kills-a-study", "8"]
+    command = [sys.executable, "benchmarks/chaos.py", "--kills", "6", "--kills-per-study", "6"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "nothing lost, nothing changed" in ended.stdout
