@@ -167,8 +167,11 @@ class SpaceSampler(BaseSampler):
 
     def _candidates(self, study: Study, trial: FrozenTrial) -> Iterator[dict[str, Any]]:
         """The sampler's choices, then uniform draws, then all that is left of a small space."""
+        space = self.sampler.infer_relative_search_space(study, trial)
         for _ in range(8 * len(self.choices) if self._is_ga else 1):
-            yield self._ask(study, trial)
+            yield self._ask(study, trial, space)
+            # with the generation noted, the next ask need not look at all trials for it
+            trial.system_attrs = study._storage.get_trial_system_attrs(trial._trial_id)
         if self._left is None:
             for _ in range(MAX_UNIFORM_DRAWS):
                 yield {n: self.rng.choice(d.choices) for n, d in self.choices.items()}
@@ -179,8 +182,9 @@ class SpaceSampler(BaseSampler):
         while self._left:
             yield dict(zip(self.choices, self._left.pop(), strict=True))
 
-    def _ask(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
-        space = self.sampler.infer_relative_search_space(study, trial)
+    def _ask(
+        self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         params = self.sampler.sample_relative(study, trial, space)
         missing = self.choices.keys() - params.keys()  # start-up trials, and mutated choices
         return {
