@@ -107,27 +107,34 @@ def pareto_front(rows: Sequence[Row], objectives: Sequence[CostName] = ("flops",
     return [row for row, _ in front]
 
 
+LIMITS = {"max-flops": COSTS["flops"], "max-latency": COSTS["latency"]}
+
+
+def check_pick(pick: str) -> None:
+    """Raises InputError unless a pick is one that `pick_from` understands."""
+    name, equals, value = pick.partition("=")
+    if name not in ("knee", "best-score", *LIMITS) or (name in LIMITS) != bool(equals):
+        raise InputError(
+            f"--pick {pick}: give knee, best-score, max-flops=300M, or max-latency=5 (milliseconds)"
+        )
+    if equals and parse_count(value) is None:
+        raise InputError(f"--pick {pick}: '{value}' is not a number such as 300M or 2.5")
+
+
 def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("flops",)) -> Row:
     """Return the row that `knee`, `best-score`, `max-flops=300M` or `max-latency=5` names.
 
     Raises InputError.
     """
-    name, equals, value = pick.partition("=")
-    limits = {"max-flops": COSTS["flops"], "max-latency": COSTS["latency"]}
-    if name not in ("knee", "best-score", *limits) or (name in limits) != bool(equals):
-        raise InputError(
-            f"--pick {pick}: give knee, best-score, max-flops=300M, or max-latency=5 (milliseconds)"
-        )
+    check_pick(pick)
+    name, _, value = pick.partition("=")
     if not front:
         raise InputError(f"--pick {pick}: there is no completed trial yet; run the study first")
     if name == "best-score":
         return max(front, key=lambda row: row.score)
     if name == "knee":
         return knee(front, objectives)
-    cost = limits[name]
-    limit = parse_count(value)
-    if limit is None:
-        raise InputError(f"--pick {pick}: '{value}' is not a number such as 300M or 2.5")
+    cost, limit = LIMITS[name], parse_count(value) or 0.0
     affordable = [row for row in front if (cost.exact(row) or math.inf) <= limit]
     if not affordable:
         cheapest = min(front, key=cost.of)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import InputError
-from app.pareto import Row, pareto_front, pick_from
+from app.pareto import Row, check_pick, pareto_front, pick_from
 from app.settings import CostName
 from spaces import ArchitectureError, Space
 
@@ -21,11 +21,15 @@ class SelectedArch:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the user asked for."""
+    """What the user asked for. Raises InputError for an unknown pick, before any work."""
 
     trials: Sequence[int] = ()
     archs: Sequence[str] = ()
     picks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for pick in self.picks:
+            check_pick(pick)
 
 
 def choose(

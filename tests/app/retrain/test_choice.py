@@ -53,3 +53,9 @@ def test_without_trials_there_is_no_front(toy: Toy) -> None:
     for selection in (Selection(picks=["knee"]), Selection(trials=[0])):
         with pytest.raises(InputError, match="run the study first"):
             choose(toy, [], selection)
+
+
+@pytest.mark.parametrize("pick", ["nonsense", "knee=3", "max-flops", "max-flops=many"])
+def test_an_unknown_pick_is_refused_before_any_work(pick: str) -> None:
+    with pytest.raises(InputError, match="--pick"):
+        Selection(picks=[pick])
