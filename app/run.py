@@ -44,7 +44,7 @@ from app.study import (
     open_study,
 )
 from app.supernet import distributed
-from app.trials import foreign_trials
+from app.trials import completed_trials, foreign_trials
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
 
@@ -137,8 +137,8 @@ def search(
     Raises InputError if the space no longer offers the choices of the study's trials.
     """
     settings = context.settings.search
-    check_choices(study.get_trials(deepcopy=False), context.space)
-    if foreign := foreign_trials(study, fingerprint):
+    check_choices(completed_trials(study), context.space)
+    if foreign := foreign_trials(study):
         out.print(f"{foreign} trials of other origin in this study are left out.")
     seed = context.settings.seed + writer.next_seed_offset() * SEEDS_APART
     repair = Repair(context.space, settings.max_flops)

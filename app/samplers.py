@@ -89,6 +89,8 @@ class SpaceSampler(BaseSampler):
         self.known: set[str] = set()
         """Architectures not to propose again, where the sampler is a genetic algorithm."""
         self._is_ga = isinstance(sampler, BaseGASampler)
+        self._generation = 0
+        """The last one whose parents are selected."""
         self._left: list[tuple[Any, ...]] | None = None
 
     def infer_relative_search_space(
@@ -141,25 +143,26 @@ class SpaceSampler(BaseSampler):
         recurse from the last one to the first until Python stops it. The last generation is not
         full yet and gets no successor.
         """
+        complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
         for trial in trials:
             self.known.add(trial.user_attrs.get("arch", ""))
             if trial.distributions == self.choices:
-                study._storage.create_new_trial(
-                    study._study_id, self._with_generation(trial, study)
-                )
+                trial = self._with_generation(trial, complete)
+                study._storage.create_new_trial(study._study_id, trial)
+                complete += trial.state is TrialState.COMPLETE
         if isinstance(self.sampler, BaseGASampler):
-            size, generation = self.sampler.population_size or 0, 0
-            while len(self.sampler.get_population(study, generation)) >= size:
-                generation += 1
-                self.sampler.get_parent_population(study, generation)
+            size = self.sampler.population_size or 0
+            while len(self.sampler.get_population(study, self._generation)) >= size:
+                self._generation += 1
+                self.sampler.get_parent_population(study, self._generation)
 
-    def _with_generation(self, trial: FrozenTrial, study: Study) -> FrozenTrial:
+    def _with_generation(self, trial: FrozenTrial, complete: int) -> FrozenTrial:
+        """The trial, in the generation that is due after `complete` trials if it notes none."""
         if not isinstance(self.sampler, BaseGASampler):
             return trial
         key = self.sampler._get_generation_key()
         if key in trial.system_attrs:
             return trial
-        complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
         trial = copy(trial)
         generation = complete // (self.sampler.population_size or 1)
         trial.system_attrs = trial.system_attrs | {key: generation}

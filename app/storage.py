@@ -31,16 +31,16 @@ MAX_BYTES_TO_CHECK = 64 << 20
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def open_storage(url: URL, kind: type[RDBStorage] = RDBStorage) -> BaseStorage:
+def open_storage(url: URL) -> BaseStorage:
     """Open the storage at a URL of `database.parse_url`, creating its tables if need be.
 
-    `kind` may narrow what is read. Raises InputError for a database that cannot be opened or
-    written, and for one of another program or another version of Optuna.
+    Raises InputError for a database that cannot be opened or written, and for one of another
+    program or another version of Optuna.
     """
     check_database(url)
     try:
         with creating_tables(url):
-            storage = kind(text_of(url), engine_kwargs=engine_options(url))
+            storage = RDBStorage(text_of(url), engine_kwargs=engine_options(url))
     except SQLAlchemyError as error:
         raise _unreachable(url, error) from None
     except RuntimeError:

@@ -93,9 +93,8 @@ def has_trials(study: Study) -> bool:
 
 
 def check_choices(trials: Sequence[FrozenTrial], space: Space) -> None:
-    """Raises InputError if the study's trials chose among other things than the space offers."""
-    complete = [t for t in trials if t.state is TrialState.COMPLETE]
-    if complete and not any(t.distributions == space.choices for t in complete):
+    """Raises InputError unless our completed `trials` chose among what the space offers."""
+    if trials and not any(t.distributions == space.choices for t in trials):
         raise InputError(
             "the space offers other choices now than the trials of the study were drawn from: "
             "give --study-name NAME for a study beside it, or --fresh to start it again"

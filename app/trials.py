@@ -27,10 +27,10 @@ def completed_trials(study: Study) -> list[FrozenTrial]:
     return own_trials(trials, fingerprint)
 
 
-def foreign_trials(study: Study, fingerprint: str) -> int:
+def foreign_trials(study: Study) -> int:
     """Count the COMPLETE trials of a study that are not ours."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return len(trials) - len(own_trials(trials, fingerprint))
+    return len(trials) - len(completed_trials(study))
 
 
 def _is_whole(trial: FrozenTrial) -> bool:

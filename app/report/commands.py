@@ -5,24 +5,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from app.options import FIELDS
 from app.report.data import ReportData
 from app.retrain.result import Result
 from app.settings import StudySettings
 from app.study_file import load_preset, presets
 
-OPTIONS = {
-    "name": "study-name",
-    "space": "space",
-    "dataset": "dataset",
-    "image_size": "image-size",
-    "seed": "seed",
-    "batchnorm": "batchnorm",
-    "search.trials": "trials",
-    "search.sampler": "sampler",
-    "supernet.steps": "train-steps",
-    "search.max_flops": "max-flops",
-    "search.objectives": "objective",
-}
+OPTIONS = {field: name.replace("_", "-") for name, field in FIELDS.items()}
 """Fields with an option of their own; the others are given with `--set`."""
 ELSEWHERE = ("runs", "data_dir", "device", "storage")
 """Where a study runs, which does not change its results."""

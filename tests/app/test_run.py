@@ -290,3 +290,15 @@ def test_a_trial_of_another_program_has_no_row(
     assert len(trials(tmp_path)) == 7
     study = optuna.load_study(study_name="small", storage=url)
     assert [row.trial for row in completed_rows(study)] == [0, 1, 2, 3, 5, 6]
+
+
+def test_a_study_that_another_program_has_written_to_first_is_searched(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    """A trial of other choices does not lock the study for good."""
+    assert main([*arguments, "--trials", "1"]) == 0
+    study = optuna.load_study(study_name="small", storage=database(tmp_path))
+    with closing(sqlite3.connect(tmp_path / "runs" / "studies.db")) as connection, connection:
+        connection.execute("DELETE FROM trials")  # ours is gone, theirs is not
+    study.add_trial(optuna.trial.create_trial(values=[1.0, 1.0]))
+    assert main([*arguments, "--trials", "3"]) == 0
