@@ -54,9 +54,9 @@ def run(
         _check_before_command(context)
         return
     from app.run import run as run_study
-    from app.study_file import load_settings
+    from app.study_file import load_config
 
-    run_study(load_settings(study, o.overrides(context), fresh), fresh)
+    run_study(load_config(study, o.overrides(context), fresh), fresh)
 
 
 def _check_before_command(context: typer.Context) -> None:
@@ -104,10 +104,10 @@ def rank(
 ) -> None:
     """Correlate every score with trained accuracies."""
     from app.rank.job import rank as rank_table
-    from app.study_file import load_settings
+    from app.study_file import load_config
 
-    settings = load_settings(study, o.overrides(context))
-    rank_table(settings, table, column, sample, scores, not no_baselines, json)
+    config = load_config(study, o.overrides(context))
+    rank_table(config, table, column, sample, scores, not no_baselines, json)
 
 
 @app.command(
@@ -185,8 +185,8 @@ def export(
     from app.retrain.choice import Selection
     from app.study_file import load_last
 
-    settings = load_last(study, o.overrides(context))
-    export_network(settings, Selection(trial or [], arch or [], pick or []), out, opset)
+    config = load_last(study, o.overrides(context))
+    export_network(config, Selection(trial or [], arch or [], pick or []), out, opset)
 
 
 @app.command(

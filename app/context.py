@@ -11,6 +11,7 @@ import torch
 
 import spaces
 from app.atomic import DamagedError, set_aside
+from app.config import StudyConfig
 from app.console import console
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
@@ -24,7 +25,6 @@ from app.scores.composite import Composite
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
-from app.settings import StudySettings
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, check_groups, train_supernet
@@ -37,7 +37,7 @@ Content = TypeVar("Content")
 class EvaluationContext:
     """A study's space and data, its trained supernet, and its scored reference sample."""
 
-    settings: StudySettings
+    config: StudyConfig
     paths: StudyPaths
     device: torch.device
     data: ImageData
@@ -51,77 +51,77 @@ class EvaluationContext:
     """Milliseconds of an architecture's network; only where latency is an objective."""
 
 
-def check_names(settings: StudySettings) -> None:
+def check_names(config: StudyConfig) -> None:
     """Raises InputError for an unknown space or sampler."""
-    if settings.space not in spaces.names():
-        raise one_of(settings.space, "space", spaces.names())
-    SAMPLERS[settings.search.sampler]
+    if config.space not in spaces.names():
+        raise one_of(config.space, "space", spaces.names())
+    SAMPLERS[config.search.sampler]
 
 
 def open_data(
-    settings: StudySettings, paths: StudyPaths, device: torch.device, search: bool = True
+    config: StudyConfig, paths: StudyPaths, device: torch.device, search: bool = True
 ) -> tuple[ImageData, Space]:
     """Load the study's images, and size its space for them; writes nothing.
 
     Raises InputError for whatever the later stages would refuse; those of a search with `search`.
     """
     if search:
-        check_groups(settings.supernet)
+        check_groups(config.supernet)
     with distributed.local_main_process_first():  # it downloads, the others find the files
         data = load(
-            settings.dataset,
-            image_size=settings.image_size,
-            data_dir=settings.data_dir,
+            config.dataset,
+            image_size=config.image_size,
+            data_dir=config.data_dir,
             device=device,
             cache_dir=paths.folder,
         )
-    space = create_space(settings, data, settings.space_options)
+    space = create_space(config, data, config.space_options)
     if search:
-        create_space(settings, data, settings.supernet_space_options)
-        check_batch_size(len(data.train), settings.supernet.batch_size)
-        ProbeBatch.draw(data, settings.score.images, settings.seed, device)
-        sample_architectures(space, 1, settings.seed, settings.search.max_flops)
+        create_space(config, data, config.supernet_space_options)
+        check_batch_size(len(data.train), config.supernet.batch_size)
+        ProbeBatch.draw(data, config.score.images, config.seed, device)
+        sample_architectures(space, 1, config.seed, config.search.max_flops)
     return data, space
 
 
-def create_space(settings: StudySettings, data: ImageData, options: dict[str, Any]) -> Space:
+def create_space(config: StudyConfig, data: ImageData, options: dict[str, Any]) -> Space:
     """Create the study's space with these options. Raises InputError for a bad one."""
     try:
-        return spaces.create(settings.space, len(data.classes), data.image_size, options)
+        return spaces.create(config.space, len(data.classes), data.image_size, options)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from None
 
 
 def prepare(
-    settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
+    config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
 ) -> EvaluationContext:
     """Train the supernet and score the reference sample, as far as they are not done."""
-    training = _trained_supernet(settings, paths, device, data)
-    probe = ProbeBatch.draw(data, settings.score.images, settings.seed, device)
+    training = _trained_supernet(config, paths, device, data)
+    probe = ProbeBatch.draw(data, config.score.images, config.seed, device)
     scorer = Scorer(space, training.supernet, probe)
-    reference = _scored_reference(settings, paths, data, space, scorer)
+    reference = _scored_reference(config, paths, data, space, scorer)
     try:
         composite = Composite(list(reference.scores.values()))
     except ValueError as error:
         raise InputError(f"{error}: raise score.reference, with --fresh") from None
     latency = None
-    if "latency" in settings.search.objectives:
-        latency = partial(measure_arch, space, settings=settings.latency, device=device)
+    if "latency" in config.search.objectives:
+        latency = partial(measure_arch, space, config=config.latency, device=device)
     return EvaluationContext(
-        settings, paths, device, data, space, training, scorer, reference, composite, latency
+        config, paths, device, data, space, training, scorer, reference, composite, latency
     )
 
 
-def is_prepared(settings: StudySettings, paths: StudyPaths, data: ImageData) -> bool:
+def is_prepared(config: StudyConfig, paths: StudyPaths, data: ImageData) -> bool:
     """Whether a finished supernet and reference sample of these settings are in a folder."""
     try:
         state, reference = load_checkpoint(paths.supernet), Reference.load(paths.reference)
-        check_definition(state["definition"], supernet_definition(settings, data), "the supernet")
-        check_definition(reference.definition, reference_definition(settings, data), "the sample")
+        check_definition(state["definition"], supernet_definition(config, data), "the supernet")
+        check_definition(reference.definition, reference_definition(config, data), "the sample")
     except (OSError, DamagedError, InputError):
         return False
-    return state["step"] >= settings.supernet.steps and (
-        len(reference.scores) == settings.score.reference
+    return state["step"] >= config.supernet.steps and (
+        len(reference.scores) == config.score.reference
     )
 
 
@@ -137,10 +137,10 @@ def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
 
 
 def _trained_supernet(
-    settings: StudySettings, paths: StudyPaths, device: torch.device, data: ImageData
+    config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData
 ) -> SupernetTraining:
-    definition = supernet_definition(settings, data)
-    training = _new_training(settings, device, data)
+    definition = supernet_definition(config, data)
+    training = _new_training(config, device, data)
     if (state := _read(paths.supernet, load_checkpoint)) is not None:
         check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
         training.load_state_dict(state)
@@ -148,20 +148,18 @@ def _trained_supernet(
     return training
 
 
-def take_part(settings: StudySettings, device: torch.device) -> None:
+def take_part(config: StudyConfig, device: torch.device) -> None:
     """Train the supernet along with rank 0, which does everything else."""
     # pixels that exceed the memory are mapped from there: the study's folder belongs to rank 0
-    data, _ = open_data(settings, StudyPaths(Path(tempfile.gettempdir())), device)
-    training = _new_training(settings, device, data)
-    _train(training, StudyPaths(settings.folder).supernet, supernet_definition(settings, data))
+    data, _ = open_data(config, StudyPaths(Path(tempfile.gettempdir())), device)
+    training = _new_training(config, device, data)
+    _train(training, StudyPaths(config.folder).supernet, supernet_definition(config, data))
 
 
-def _new_training(
-    settings: StudySettings, device: torch.device, data: ImageData
-) -> SupernetTraining:
-    space = create_space(settings, data, settings.supernet_space_options)
-    bn_mode = BatchNormMode(settings.batchnorm)
-    return SupernetTraining(space, bn_mode, data, settings.supernet, settings.seed, device)
+def _new_training(config: StudyConfig, device: torch.device, data: ImageData) -> SupernetTraining:
+    space = create_space(config, data, config.supernet_space_options)
+    bn_mode = BatchNormMode(config.batchnorm)
+    return SupernetTraining(space, bn_mode, data, config.supernet, config.seed, device)
 
 
 def _train(training: SupernetTraining, path: Path, definition: Definition) -> None:
@@ -180,15 +178,15 @@ def _train(training: SupernetTraining, path: Path, definition: Definition) -> No
 
 
 def _scored_reference(
-    settings: StudySettings, paths: StudyPaths, data: ImageData, space: Space, scorer: Scorer
+    config: StudyConfig, paths: StudyPaths, data: ImageData, space: Space, scorer: Scorer
 ) -> Reference:
-    definition = reference_definition(settings, data)
+    definition = reference_definition(config, data)
     reference = _read(paths.reference, Reference.load) or Reference(definition, {})
     check_definition(reference.definition, definition, f"the sample '{paths.reference}'")
-    search, count = settings.search, settings.score.reference
+    search, count = config.search, config.score.reference
     if len(reference.scores) == count:
         return reference
-    archs = sample_architectures(space, count, settings.seed, search.max_flops)
+    archs = sample_architectures(space, count, config.seed, search.max_flops)
     with stop_between_steps() as check:
         score_reference(reference, scorer, archs, paths.reference, check)
     return reference

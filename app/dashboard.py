@@ -15,12 +15,12 @@ from optuna.study import Study
 from optuna.trial import Trial
 
 from app.atomic import is_file
+from app.config import DATABASE, database_url
 from app.diagram import svg
 from app.errors import InputError
 from app.overview import SHOWN_FIRST, OverviewStorage
 from app.report.data import ReportData
 from app.report.notes import study_note, trial_note
-from app.settings import DATABASE, database_url
 from app.storage import open_storage
 
 DRAWING, ARTIFACTS = "architecture.svg", "dashboard:artifacts:"
@@ -65,7 +65,7 @@ def publish(study: Study, data: ReportData) -> None:
         _write_note(Trial(study, trial_id), trial_note(data, row))
         if str(trial_id) not in drawn:
             drawing = io.BytesIO(svg(data.space.sketch(row.arch)).encode())
-            artifact_store(data.settings.runs).write(key, drawing)
+            artifact_store(data.config.runs).write(key, drawing)
             about = {"artifact_id": key, "filename": DRAWING, "mimetype": "image/svg+xml"}
             value = json.dumps({**about, "encoding": None})
             # upload_artifact refuses finished trials; the dashboard reads this attribute as well

@@ -3,9 +3,9 @@
 from typing import Any
 
 from app import scores
+from app.config import StudyConfig
 from app.data import ImageData
 from app.errors import InputError
-from app.settings import StudySettings
 
 Definition = dict[str, Any]
 
@@ -40,57 +40,57 @@ def check_definition(
             )
 
 
-def supernet_definition(settings: StudySettings, data: ImageData) -> Definition:
+def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides how a supernet comes out."""
     return {
-        **_basis(settings, data),
-        "batchnorm": settings.batchnorm,
-        **{f"supernet.{key}": value for key, value in settings.supernet},
-        "supernet.space_options": settings.supernet_space_options,
+        **_basis(config, data),
+        "batchnorm": config.batchnorm,
+        **{f"supernet.{key}": value for key, value in config.supernet},
+        "supernet.space_options": config.supernet_space_options,
     }
 
 
-def score_definition(settings: StudySettings, data: ImageData) -> Definition:
+def score_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which scores an architecture gets."""
     return {
-        **supernet_definition(settings, data),
-        "space_options": settings.space_options,
-        **{f"score.{key}": value for key, value in settings.score},
+        **supernet_definition(config, data),
+        "space_options": config.space_options,
+        **{f"score.{key}": value for key, value in config.score},
         "score version": scores.VERSION,
     }
 
 
-def reference_definition(settings: StudySettings, data: ImageData) -> Definition:
+def reference_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides what the reference sample holds: it keeps to the limit of the networks."""
-    limit = settings.search.max_flops
+    limit = config.search.max_flops
     limited = {} if limit is None else {"search.max_flops": limit}
-    return {**score_definition(settings, data), **limited}
+    return {**score_definition(config, data), **limited}
 
 
-def baseline_definition(settings: StudySettings, data: ImageData) -> Definition:
+def baseline_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which baseline scores an architecture gets; the supernet does not matter."""
     return {
-        **_basis(settings, data),
-        "space_options": settings.space_options,
-        "score.images": settings.score.images,
+        **_basis(config, data),
+        "space_options": config.space_options,
+        "score.images": config.score.images,
         "baseline version": scores.BASELINE_VERSION,
     }
 
 
-def study_definition(settings: StudySettings, data: ImageData) -> Definition:
+def study_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides what a trial's values mean."""
-    definition = score_definition(settings, data)
-    definition["search.max_flops"] = settings.search.max_flops
-    definition["search.objectives"] = list(settings.search.objectives)
-    if "latency" in settings.search.objectives:
-        definition |= {f"latency.{key}": value for key, value in settings.latency}
+    definition = score_definition(config, data)
+    definition["search.max_flops"] = config.search.max_flops
+    definition["search.objectives"] = list(config.search.objectives)
+    if "latency" in config.search.objectives:
+        definition |= {f"latency.{key}": value for key, value in config.latency}
     return definition
 
 
-def _basis(settings: StudySettings, data: ImageData) -> Definition:
+def _basis(config: StudyConfig, data: ImageData) -> Definition:
     return {
-        "space": settings.space,
+        "space": config.space,
         "dataset fingerprint": data.fingerprint,
         "image_size": data.image_size,
-        "seed": settings.seed,
+        "seed": config.seed,
     }

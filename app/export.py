@@ -15,6 +15,7 @@ from rich.console import Console
 from safetensors.torch import save
 
 from app.atomic import check_output, remove_leftovers, write_atomically
+from app.config import StudyConfig
 from app.context import check_names, open_data
 from app.data import ImageData
 from app.definition import study_definition
@@ -26,7 +27,6 @@ from app.report.commands import study_command
 from app.retrain.candidate import load_best
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.retrain.result import Result, best_of, read_results
-from app.settings import StudySettings
 from app.storage import open_storage
 from app.study import find_study
 
@@ -39,7 +39,7 @@ out = Console(highlight=False)
 
 
 def export(
-    settings: StudySettings,
+    config: StudyConfig,
     selection: Selection,
     places: Sequence[Path],
     opset: int = MIN_OPSET,
@@ -51,14 +51,14 @@ def export(
     for place in places:
         _check_place(place)
     check_opset(opset)
-    check_names(settings)
-    paths = StudyPaths(settings.folder)
-    data, space = open_data(settings, paths, CPU, search=False)
-    definition = study_definition(settings, data)
-    known = settings.storage or paths.folder.exists()
-    study = known and find_study(open_storage(settings.storage_url), settings.name, definition)
+    check_names(config)
+    paths = StudyPaths(config.folder)
+    data, space = open_data(config, paths, CPU, search=False)
+    definition = study_definition(config, data)
+    known = config.storage or paths.folder.exists()
+    study = known and find_study(open_storage(config.storage_url), config.name, definition)
     rows = completed_rows(study) if study else []
-    chosen = choose(space, rows, selection, settings.search.objectives)
+    chosen = choose(space, rows, selection, config.search.objectives)
     if len(chosen) != 1:
         raise InputError(
             f"export writes one network, not {len(chosen)}: "
@@ -68,7 +68,7 @@ def export(
     if result is None:
         numbers = chosen[0].trials
         which = f"--trial={numbers[0]}" if numbers else f"--arch={chosen[0].arch}"
-        command = study_command("retrain", settings, which)
+        command = study_command("retrain", config, which)
         raise InputError(f"{chosen[0].label} has not been retrained yet; run: {command}")
     _say(
         f"{chosen[0].label}: retrained for {result.epochs} epochs, "
@@ -80,7 +80,7 @@ def export(
     step = max(1, len(data.test) // CHECKED_IMAGES)
     images = data.normalise(data.test.pixels[::step][:CHECKED_IMAGES]).contiguous()
     weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
-    about = describe(settings, data, chosen[0], result, definition)
+    about = describe(config, data, chosen[0], result, definition)
     about["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
     contents = {}
     for place in places:
@@ -100,7 +100,7 @@ def export(
 
 
 def describe(
-    settings: StudySettings,
+    config: StudyConfig,
     data: ImageData,
     chosen: SelectedArch,
     result: Result,
@@ -110,8 +110,8 @@ def describe(
     return {
         "format": FORMAT,
         "architecture": {
-            "space": settings.space,
-            "space_options": settings.space_options,
+            "space": config.space,
+            "space_options": config.space_options,
             "string": chosen.arch,
         },
         "classes": list(data.classes),
@@ -144,10 +144,10 @@ def describe(
             "seed": result.seed,
         },
         "provenance": {
-            "study": settings.name,
+            "study": config.name,
             "trials": list(chosen.trials),
             "score": chosen.score,
-            "dataset": settings.dataset,
+            "dataset": config.dataset,
             "definition": definition,
             "exported": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             "python": platform.python_version(),

@@ -14,8 +14,8 @@ from statistics import median
 import torch
 from torch import nn
 
+from app.config import LatencyConfig
 from app.device import device_name, with_threads
-from app.settings import LatencySettings
 from spaces import Space
 
 WARM_UP_RUNS = 3
@@ -24,15 +24,15 @@ MIN_SECONDS = 0.2
 """Fast networks run more often, because timer noise weighs more on them."""
 
 
-def measure_arch(space: Space, arch: str, settings: LatencySettings, device: torch.device) -> float:
+def measure_arch(space: Space, arch: str, config: LatencyConfig, device: torch.device) -> float:
     """Milliseconds that the stand-alone network of `arch` takes for the settings' batch.
 
     Weights and images are random, since their values do not matter; the state of PyTorch's
     generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        shape = (settings.batch, 3, space.image_size, space.image_size)
-        return measure_latency(space.network(arch), shape, device, settings.threads)
+        shape = (config.batch, 3, space.image_size, space.image_size)
+        return measure_latency(space.network(arch), shape, device, config.threads)
 
 
 def measure_latency(

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.atomic import is_file
-from app.settings import DATABASE, database_url
+from app.config import DATABASE, database_url
 from app.storage import open_storage
 from app.study_file import load_preset, presets
 

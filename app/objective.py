@@ -35,8 +35,8 @@ class Objective:
     def __init__(self, context: EvaluationContext, fingerprint: str) -> None:
         self.context = context
         self.fingerprint = fingerprint
-        self.names = context.settings.search.objectives
-        self.max_flops = context.settings.search.max_flops
+        self.names = context.config.search.objectives
+        self.max_flops = context.config.search.max_flops
         self.scores: dict[str, Scores] = dict(context.reference.scores)
         self.latencies: dict[str, float] = {}
         self._out_of_memory = 0

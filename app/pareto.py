@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from app.config import CostName, parse_count
 from app.errors import InputError
-from app.settings import CostName, parse_count
 from app.trials import completed_trials
 
 KNEE = "the network farthest above the straight line from the front's cheapest to its best"

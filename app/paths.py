@@ -41,7 +41,7 @@ class StudyPaths:
         return self.folder / "report.html"
 
     @property
-    def settings(self) -> Path:
+    def study_file(self) -> Path:
         """What the study was last run with, for the commands that go on from it."""
         return self.folder / SAVED
 

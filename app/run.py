@@ -14,6 +14,7 @@ from app import locks
 from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
+from app.config import StudyConfig
 from app.console import progress_bar
 from app.context import EvaluationContext, check_names, open_data, prepare, take_part
 from app.dashboard import discard_artifacts, publish
@@ -32,7 +33,6 @@ from app.report.files import write_reports
 from app.report.terminal import print_front
 from app.samplers import SpaceExhaustedError, create_sampler
 from app.search import Search
-from app.settings import StudySettings
 from app.storage import check_database, open_storage
 from app.study import (
     check_choices,
@@ -52,45 +52,45 @@ SEEDS_APART = 7_919
 """Between the searches of a study, which would otherwise propose the same architectures."""
 
 
-def run(settings: StudySettings, fresh: bool = False) -> None:
+def run(config: StudyConfig, fresh: bool = False) -> None:
     """Run a study, or resume it; every finished stage is left as it is.
 
     Of the processes that torchrun starts, all but rank 0 only take part in the training.
     """
-    check_names(settings)
-    device = pick_device(settings.device, distributed.local_rank())
+    check_names(config)
+    device = pick_device(config.device, distributed.local_rank())
     if distributed.rank() > 0:
-        take_part(settings, device)
+        take_part(config, device)
         return
-    paths = StudyPaths(settings.folder)
+    paths = StudyPaths(config.folder)
     paths.check_writable()
-    url = settings.storage_url
-    if settings.storage:  # the default one lies in a folder that may not exist yet
+    url = config.storage_url
+    if config.storage:  # the default one lies in a folder that may not exist yet
         check_database(url)
-    data, space = open_data(settings, paths, device)  # nothing is written before input is read
+    data, space = open_data(config, paths, device)  # nothing is written before input is read
     with ExitStack() as stack:
-        with locks.writing(paths.folder), locks.preparing(url, settings.name):
+        with locks.writing(paths.folder), locks.preparing(url, config.name):
             remove_leftovers(paths.folder)
             storage = open_storage(url)
-            searched = locks.is_searched(url, settings.name)
+            searched = locks.is_searched(url, config.name)
             if fresh:
                 if searched:
                     raise InputError(
-                        f"another process is searching study '{settings.name}': wait for it, or "
+                        f"another process is searching study '{config.name}': wait for it, or "
                         "give --study-name NAME for a study beside it"
                     )
-                discard(storage, settings, paths)
-            study = begin(settings, paths, storage, data, device)
-            context = prepare(settings, paths, device, data, space)
+                discard(storage, config, paths)
+            study = begin(config, paths, storage, data, device)
+            context = prepare(config, paths, device, data, space)
             writer = StudyWriter(open_write_engine(url), study._study_id)
             stack.callback(writer.engine.dispose)
-            here = describe(settings, context.training.supernet.state_dict(), context.reference)
+            here = describe(config, context.training.supernet.state_dict(), context.reference)
             fingerprint = claim(study, writer, here, searched)
-            stack.enter_context(locks.searching(url, settings.name))
-        if writer.count_complete(fingerprint) < settings.search.trials:
-            keep_backup(settings)
+            stack.enter_context(locks.searching(url, config.name))
+        if writer.count_complete(fingerprint) < config.search.trials:
+            keep_backup(config)
             ended = search(context, study, writer, fingerprint)
-            keep_backup(settings)
+            keep_backup(config)
         else:
             ended = None
     report(context, study)
@@ -99,33 +99,33 @@ def run(settings: StudySettings, fresh: bool = False) -> None:
 
 
 def begin(
-    settings: StudySettings,
+    config: StudyConfig,
     paths: StudyPaths,
     storage: BaseStorage,
     data: ImageData,
     device: torch.device,
 ) -> Study:
     """Make the study or check it, keep its settings, and say what is run."""
-    definition = study_definition(settings, data)
-    study = open_study(storage, settings.name, definition, settings.search.objectives)
-    if settings.supernet.steps:
+    definition = study_definition(config, data)
+    study = open_study(storage, config.name, definition, config.search.objectives)
+    if config.supernet.steps:
         check_supernet(study, paths)
-    if "latency" in settings.search.objectives:
-        check_machine(study, machine(device, settings.latency.threads))
-    write_json(paths.settings, settings.to_save())
+    if "latency" in config.search.objectives:
+        check_machine(study, machine(device, config.latency.threads))
+    write_json(paths.study_file, config.to_save())
     out.print(
-        f"Study {settings.name}: space {settings.space}, data {settings.dataset} "
+        f"Study {config.name}: space {config.space}, data {config.dataset} "
         f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
-        f"{data.image_size} px), {device_name(device)}, seed {settings.seed}"
+        f"{data.image_size} px), {device_name(device)}, seed {config.seed}"
     )
     return study
 
 
-def discard(storage: BaseStorage, settings: StudySettings, paths: StudyPaths) -> None:
+def discard(storage: BaseStorage, config: StudyConfig, paths: StudyPaths) -> None:
     """Delete the study, its trials and what a run made; retrained networks stay."""
-    if find_study(storage, settings.name) is not None:  # refuses another program's
-        discard_artifacts(storage, settings.name, settings.runs)
-        optuna.delete_study(study_name=settings.name, storage=storage)
+    if find_study(storage, config.name) is not None:  # refuses another program's
+        discard_artifacts(storage, config.name, config.runs)
+        optuna.delete_study(study_name=config.name, storage=storage)
     paths.discard()
 
 
@@ -136,44 +136,44 @@ def search(
 
     Raises InputError if the space no longer offers the choices of the study's trials.
     """
-    settings = context.settings.search
+    config = context.config.search
     check_choices(completed_trials(study), context.space)
     if foreign := foreign_trials(study):
         out.print(f"{foreign} trials of other origin in this study are left out.")
-    seed = context.settings.seed + writer.next_seed_offset() * SEEDS_APART
-    repair = Repair(context.space, settings.max_flops)
-    sampler = create_sampler(settings, repair, seed)
-    going = Search(study, writer, Objective(context, fingerprint), sampler, settings.population)
+    seed = context.config.seed + writer.next_seed_offset() * SEEDS_APART
+    repair = Repair(context.space, config.max_flops)
+    sampler = create_sampler(config, repair, seed)
+    going = Search(study, writer, Objective(context, fingerprint), sampler, config.population)
     with (
-        progress_bar("Search", settings.trials, min(going.complete, settings.trials)) as advance,
+        progress_bar("Search", config.trials, min(going.complete, config.trials)) as advance,
         stop_between_steps() as check,
     ):
         try:
-            going.run(settings.trials, check, advance)
+            going.run(config.trials, check, advance)
         except SpaceExhaustedError as reason:
-            return f"The search ended after {going.complete} of {settings.trials} trials: {reason}."
+            return f"The search ended after {going.complete} of {config.trials} trials: {reason}."
     return None
 
 
-def keep_backup(settings: StudySettings) -> None:
+def keep_backup(config: StudyConfig) -> None:
     """Back up the database; a failure, such as a full disk, is printed and ends nothing."""
     try:
-        back_up(settings.storage_url)
+        back_up(config.storage_url)
     except (OSError, sqlite3.Error) as error:
         out.print(f"The database could not be backed up: {error}.")
 
 
 def report(context: EvaluationContext, study: Study) -> None:
     """Write the report files, print the front and say where everything is."""
-    settings, paths = context.settings, context.paths
-    definition, hardware = study_definition(settings, context.data), device_name(context.device)
-    data = ReportData.gather(settings, paths, study, definition, context.space, hardware)
+    config, paths = context.config, context.paths
+    definition, hardware = study_definition(config, context.data), device_name(context.device)
+    data = ReportData.gather(config, paths, study, definition, context.space, hardware)
     write_reports(paths, data)
     publish(study, data)
     print_front(data, out)
-    url = settings.storage_url
+    url = config.storage_url
     server = not is_sqlite(url)
-    at = shlex.join(["--storage", shown(url)] if server else ["--runs", str(settings.runs)])
+    at = shlex.join(["--storage", shown(url)] if server else ["--runs", str(config.runs)])
     for what, place in {
         "front": paths.front,
         "picture": paths.picture,
@@ -181,7 +181,7 @@ def report(context: EvaluationContext, study: Study) -> None:
         "supernet": paths.supernet,
         "trials": shown(url),
         "dashboard": f"python main.py dashboard {at}",
-        "workers": f"python main.py worker --study {settings.name} {at}" if server else "",
+        "workers": f"python main.py worker --study {config.name} {at}" if server else "",
     }.items():
         if place:
             out.print(f"{what:<10}{place}")

@@ -25,9 +25,9 @@ from optuna.samplers import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from app.config import SearchConfig
 from app.registry import Registry
 from app.repair import Repair
-from app.settings import SearchSettings
 
 MAX_UNIFORM_DRAWS = 1000
 """After so many uniform draws without anything new, the space is enumerated or given up."""
@@ -35,35 +35,35 @@ MAX_UNIFORM_DRAWS = 1000
 MAX_ENUMERABLE = 2**16
 """Combinations of choices up to which a space is enumerated to find the last new networks."""
 
-SAMPLERS: Registry[Callable[[SearchSettings, int], BaseSampler]] = Registry("sampler")
+SAMPLERS: Registry[Callable[[SearchConfig, int], BaseSampler]] = Registry("sampler")
 
 
 @SAMPLERS.register("nsga2")
-def nsga2(settings: SearchSettings, seed: int) -> BaseSampler:
+def nsga2(config: SearchConfig, seed: int) -> BaseSampler:
     """NSGA-II (Deb et al. 2002, doi 10.1109/4235.996017): evolves a well-spread front."""
-    return NSGAIISampler(population_size=settings.population, seed=seed)
+    return NSGAIISampler(population_size=config.population, seed=seed)
 
 
 @SAMPLERS.register("nsga3")
-def nsga3(settings: SearchSettings, seed: int) -> BaseSampler:
+def nsga3(config: SearchConfig, seed: int) -> BaseSampler:
     """NSGA-III (Deb and Jain 2014): NSGA-II with reference directions."""
-    return NSGAIIISampler(population_size=settings.population, seed=seed)
+    return NSGAIIISampler(population_size=config.population, seed=seed)
 
 
 @SAMPLERS.register("tpe")
-def tpe(settings: SearchSettings, seed: int) -> BaseSampler:
+def tpe(config: SearchConfig, seed: int) -> BaseSampler:
     """Tree-structured Parzen estimator over all choices jointly; slows down as trials add up."""
     return TPESampler(seed=seed, multivariate=True)
 
 
 @SAMPLERS.register("gp")
-def gp(settings: SearchSettings, seed: int) -> BaseSampler:
+def gp(config: SearchConfig, seed: int) -> BaseSampler:
     """Gaussian process; for a few hundred trials, as it slows down quickly."""
     return GPSampler(seed=seed, deterministic_objective=True)
 
 
 @SAMPLERS.register("random")
-def random(settings: SearchSettings, seed: int) -> BaseSampler:
+def random(config: SearchConfig, seed: int) -> BaseSampler:
     """Independent uniform draws: the baseline."""
     return RandomSampler(seed=seed)
 
@@ -198,9 +198,9 @@ class SpaceSampler(BaseSampler):
         }
 
 
-def create_sampler(settings: SearchSettings, repair: Repair, seed: int) -> SpaceSampler:
-    """Create the sampler that `settings` name."""
+def create_sampler(config: SearchConfig, repair: Repair, seed: int) -> SpaceSampler:
+    """Create the sampler that `config` names."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = SAMPLERS[settings.sampler](settings, seed)
+        sampler = SAMPLERS[config.sampler](config, seed)
     return SpaceSampler(sampler, repair, seed)

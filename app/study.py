@@ -17,11 +17,11 @@ from torch import Tensor
 
 from app.atomic import DamagedError
 from app.commit import FINGERPRINT, StudyWriter
+from app.config import CostName, StudyConfig
 from app.definition import Definition, check_definition
 from app.errors import InputError
 from app.paths import StudyPaths
 from app.scores.reference import Reference
-from app.settings import CostName, StudySettings
 from app.supernet.checkpoint import load_checkpoint
 from spaces import Space
 
@@ -129,10 +129,10 @@ class Prepared:
         """16 hex digits that say which supernet and sample a trial was scored with."""
         return hashlib.sha256(f"{self.supernet} {self.reference}".encode()).hexdigest()[:16]
 
-    def settings_here(self, own: dict[str, Any]) -> StudySettings:
+    def config_here(self, own: dict[str, Any]) -> StudyConfig:
         """The study's settings with this machine's `own`. Raises InputError if unreadable."""
         try:
-            return StudySettings.model_validate(self.settings | own)
+            return StudyConfig.model_validate(self.settings | own)
         except ValidationError as error:
             field = ".".join(map(str, error.errors()[0]["loc"]))
             raise InputError(
@@ -141,11 +141,9 @@ class Prepared:
             ) from None
 
 
-def describe(
-    settings: StudySettings, supernet: Mapping[str, Tensor], reference: Reference
-) -> Prepared:
+def describe(config: StudyConfig, supernet: Mapping[str, Tensor], reference: Reference) -> Prepared:
     """Describe what a study was prepared with."""
-    values = {key: value for key, value in settings.to_save().items() if key not in OF_A_MACHINE}
+    values = {key: value for key, value in config.to_save().items() if key not in OF_A_MACHINE}
     return Prepared(values, supernet_hash(supernet), reference_hash(reference))
 
 

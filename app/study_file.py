@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.config import StudyConfig
 from app.database import HIDDEN
 from app.errors import InputError, one_of
-from app.settings import StudySettings
 
 PRESETS = Path(__file__).parent.parent / "studies"
 SAVED = "study.json"
@@ -22,9 +22,9 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(PRESETS.glob("*.toml"))}
 
 
-def load_settings(
+def load_config(
     study: str, overrides: dict[str, Any] | None = None, fresh: bool = False
-) -> StudySettings:
+) -> StudyConfig:
     """Load the settings to run a study with; dotted `overrides` win over them.
 
     `study` is the path of a TOML file, the name of a study that was run, whose last settings
@@ -39,10 +39,10 @@ def load_settings(
     return load_last(study, given)
 
 
-def load_last(study: str, overrides: dict[str, Any] | None = None) -> StudySettings:
+def load_last(study: str, overrides: dict[str, Any] | None = None) -> StudyConfig:
     """Load what a study was last run with, or else its file or preset, with `overrides` over it.
 
-    Raises InputError as `load_settings`.
+    Raises InputError as `load_config`.
     """
     given = overrides or {}
     values, path = _read_toml(study) if _is_file_name(study) or study in presets() else ({}, None)
@@ -63,7 +63,7 @@ def load_last(study: str, overrides: dict[str, Any] | None = None) -> StudySetti
     return _validated(stored, {**given, "runs": place["runs"], "name": name}, saved)
 
 
-def load_preset(name: str) -> StudySettings:
+def load_preset(name: str) -> StudyConfig:
     """Load a preset as it is, whatever was run."""
     values, path = _read_toml(name)
     return _validated(values, {}, path)
@@ -97,12 +97,12 @@ def _read_saved(path: Path) -> dict[str, Any]:
     return values
 
 
-def _validated(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> StudySettings:
+def _validated(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> StudyConfig:
     """Validate `values` of the file at `path` with `overrides` over them."""
     for field, value in overrides.items():
         _set(values, field, value)
     try:
-        return StudySettings.model_validate(values)
+        return StudyConfig.model_validate(values)
     except ValidationError as error:
         raise InputError(_describe(error, path)) from None
 

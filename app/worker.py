@@ -13,6 +13,7 @@ from optuna.study import Study
 from app import locks
 from app.atomic import DamagedError, write_atomically
 from app.commit import StudyWriter
+from app.config import database_url
 from app.console import console
 from app.context import open_data, prepare
 from app.database import open_write_engine
@@ -23,7 +24,6 @@ from app.latency import machine
 from app.paths import StudyPaths
 from app.run import search
 from app.scores.reference import Reference
-from app.settings import database_url
 from app.storage import open_storage
 from app.study import (
     DEFINITION,
@@ -55,26 +55,26 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
     url = database_url(own["runs"], own.get("storage"))
     storage = open_storage(url)
     study, prepared = _wait_until_prepared(storage, name, wait)
-    settings = prepared.settings_here({**own, "name": name})
-    device = pick_device(settings.device)
-    paths = StudyPaths(settings.folder)
+    config = prepared.config_here({**own, "name": name})
+    device = pick_device(config.device)
+    paths = StudyPaths(config.folder)
     paths.check_writable()
-    data, space = open_data(settings, paths, device)
+    data, space = open_data(config, paths, device)
     hint = "give this worker the --dataset of the main command, and use the same version"
-    here = study_definition(settings, data)
+    here = study_definition(config, data)
     check_definition(study.user_attrs[DEFINITION], here, f"study '{name}'", hint)
-    if "latency" in settings.search.objectives:
-        check_machine(study, machine(device, settings.latency.threads))
+    if "latency" in config.search.objectives:
+        check_machine(study, machine(device, config.latency.threads))
     with ExitStack() as stack:
         with locks.writing(paths.folder):
             _copy_prepared(source, paths, prepared)
-            context = prepare(settings, paths, device, data, space)
+            context = prepare(config, paths, device, data, space)
         stack.enter_context(locks.searching(url, name))
         writer = StudyWriter(open_write_engine(url), study._study_id)
         stack.callback(writer.engine.dispose)
         console.print(
             f"Worker of study {name}: {writer.count_complete(prepared.fingerprint)} of "
-            f"{settings.search.trials} trials are done, {device_name(device)}",
+            f"{config.search.trials} trials are done, {device_name(device)}",
             soft_wrap=True,
             markup=False,
         )

@@ -33,7 +33,7 @@ from app.cli import run_command
 from app.options import Device, Seed
 from app.rank.job import rank
 from app.rank.scores import COMPOSITES
-from app.study_file import load_settings
+from app.study_file import load_config
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "trained": {},
@@ -69,10 +69,10 @@ def ablation(
     for name, benchmark in benchmarks.items():
         for variant in variants.split(","):
             options = EVERYWHERE | benchmark.options | VARIANTS[variant] | given
-            settings = load_settings(name, options | {"name": f"{name}-{variant}"})
-            found = settings.folder / "rank.json"
+            config = load_config(name, options | {"name": f"{name}-{variant}"})
+            found = config.folder / "rank.json"
             rank(
-                settings,
+                config,
                 table_path(tables, name),
                 benchmark.column,
                 sample,

@@ -33,12 +33,12 @@ from common import environment
 from optuna.trial import FrozenTrial, TrialState
 
 from app.cli import run_command
+from app.config import StudyConfig
 from app.context import open_data, prepare
 from app.device import pick_device
 from app.paths import StudyPaths
 from app.scores.reference import Reference
-from app.settings import StudySettings
-from app.study_file import load_settings
+from app.study_file import load_config
 from app.supernet.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -89,14 +89,14 @@ class Place:
     seed: int
 
     @property
-    def settings(self) -> StudySettings:
+    def config(self) -> StudyConfig:
         """The settings that the command has."""
-        return load_settings(str(self.file), {"seed": self.seed, "runs": str(self.runs)})
+        return load_config(str(self.file), {"seed": self.seed, "runs": str(self.runs)})
 
     @property
     def paths(self) -> StudyPaths:
         """Where the study's files lie."""
-        return StudyPaths(self.settings.folder)
+        return StudyPaths(self.config.folder)
 
     def command(self, *more: str) -> list[str]:
         """The command line that runs or resumes the study."""
@@ -115,9 +115,7 @@ class Place:
         if not database.exists():
             return []
         try:
-            study = optuna.load_study(
-                study_name=self.settings.name, storage=f"sqlite:///{database}"
-            )
+            study = optuna.load_study(study_name=self.config.name, storage=f"sqlite:///{database}")
         except KeyError:
             return []
         return study.get_trials(deepcopy=False)
@@ -172,22 +170,22 @@ def check_after_kill(
 
 def check_end(place: Place, tally: Tally) -> None:
     """Check the trials of a study that has ended, their scores, and its files."""
-    settings, paths, trials = place.settings, place.paths, place.trials()
+    config, paths, trials = place.config, place.paths, place.trials()
     complete = [t for t in trials if t.state is TrialState.COMPLETE]
     archs = {t.user_attrs["arch"] for t in complete}
     tally.trials += len(complete)
     where = f"seed {place.seed}: "
     tally.expect([t.number for t in trials] == [*range(len(trials))], f"{where}numbers have gaps")
     tally.expect(all(t.state.is_finished() for t in trials), f"{where}a trial is unfinished")
-    tally.expect(len(complete) == settings.search.trials, f"{where}{len(complete)} trials")
+    tally.expect(len(complete) == config.search.trials, f"{where}{len(complete)} trials")
     tally.expect(len(archs) == len(complete), f"{where}{len(complete) - len(archs)} repeated")
     for path in paths.reports:
         tally.expect(path.exists(), f"{where}{path.name} is missing")
     for path in place.runs.rglob("*"):
         tally.expect(".part" not in path.name, f"{where}{path.name} is left over")
         tally.expect("damaged" not in path.name, f"{where}{path.name} was set aside")
-    device = pick_device(settings.device)
-    context = prepare(settings, paths, device, *open_data(settings, paths, device))
+    device = pick_device(config.device)
+    context = prepare(config, paths, device, *open_data(config, paths, device))
     for trial in complete:
         scores = context.scorer(trial.user_attrs["arch"])
         same = trial.values[0] == context.composite(scores)

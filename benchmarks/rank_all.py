@@ -33,7 +33,7 @@ from app.cli import run_command
 from app.options import Device, Seed, TrainSteps
 from app.rank.job import rank
 from app.rank.scores import choose_scores
-from app.study_file import load_settings
+from app.study_file import load_config
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -67,13 +67,13 @@ def rank_all(
         name: EVERYWHERE | benchmark.options | given for name, benchmark in benchmarks.items()
     }
     place = {"dataset": dataset, "runs": runs}
-    studies = {name: load_settings(name, options[name] | place) for name in benchmarks}
+    studies = {name: load_config(name, options[name] | place) for name in benchmarks}
 
     results: dict[str, Any] = {}
-    for name, settings in studies.items():
+    for name, config in studies.items():
         column = benchmarks[name].column
-        found = settings.folder / "rank.json"
-        rank(settings, table_path(tables, name), column, sample, scores, not no_baselines, found)
+        found = config.folder / "rank.json"
+        rank(config, table_path(tables, name), column, sample, scores, not no_baselines, found)
         results[name] = json.loads(found.read_text(encoding="utf-8"))
         results[name]["options"] = options[name]
     summary = {"environment": environment(), "spaces": results}

@@ -27,10 +27,10 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 import spaces
 from app.cli import run_command
+from app.config import SearchConfig
 from app.errors import InputError
 from app.repair import Repair
 from app.samplers import create_sampler
-from app.settings import SearchSettings
 from app.study import directions
 
 app = typer.Typer(add_completion=False)
@@ -85,7 +85,7 @@ def main(
     worst = np.array([np.median(allowed[:, 0]), allowed[:, 1].max()])
     whole = hypervolume(allowed, worst)
     counts = sorted(int(count) for count in trials.split(","))
-    settings = SearchSettings(population=population, max_flops=max_flops)
+    config = SearchConfig(population=population, max_flops=max_flops)
 
     def shares(sampler: BaseSampler) -> list[float]:
         study = optuna.create_study(directions=directions(["flops"]), sampler=sampler)
@@ -106,7 +106,7 @@ def main(
         return NSGAIISampler(population_size=population, seed=seed)
 
     def ours(seed: int) -> BaseSampler:
-        return create_sampler(settings, Repair(space, max_flops), seed)
+        return create_sampler(config, Repair(space, max_flops), seed)
 
     header = [*(f"{count} trials" for count in counts), "new"]
     print(f"{'hypervolume found, of all':<28}{''.join(f'{title:>18}' for title in header)}")

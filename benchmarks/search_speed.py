@@ -28,13 +28,13 @@ from sqlalchemy.engine import URL
 import spaces
 from app.cli import run_command
 from app.commit import FINGERPRINT, StudyWriter
+from app.config import SearchConfig, database_url
 from app.database import open_write_engine, text_of
 from app.objective import TrialResult
 from app.repair import Repair
 from app.run import SEEDS_APART
 from app.samplers import create_sampler
 from app.search import Search
-from app.settings import SearchSettings, database_url
 from app.storage import open_storage
 from app.study import directions
 from spaces import Space
@@ -75,14 +75,14 @@ class FreeObjective:
 
 
 def create_search(
-    url: URL, study: optuna.Study, objective: FreeObjective, settings: SearchSettings, seed: int
+    url: URL, study: optuna.Study, objective: FreeObjective, config: SearchConfig, seed: int
 ) -> Search:
     """Put a search together as `main.py` does, around a free objective."""
     study.set_user_attr(FINGERPRINT, objective.fingerprint)
     writer = StudyWriter(open_write_engine(url), study._study_id)
     seed += writer.next_seed_offset() * SEEDS_APART
-    sampler = create_sampler(settings, Repair(objective.space, settings.max_flops), seed)
-    return Search(study, writer, objective, sampler, settings.population)  # type: ignore[arg-type]
+    sampler = create_sampler(config, Repair(objective.space, config.max_flops), seed)
+    return Search(study, writer, objective, sampler, config.population)  # type: ignore[arg-type]
 
 
 def plain_rate(storage: str | BaseStorage, space: Space, trials: int, seed: int) -> float:
@@ -97,28 +97,28 @@ def plain_rate(storage: str | BaseStorage, space: Space, trials: int, seed: int)
             trial.set_user_attr(key, value)
         return result.values or []
 
-    sampler = optuna.samplers.NSGAIISampler(population_size=SearchSettings().population, seed=seed)
+    sampler = optuna.samplers.NSGAIISampler(population_size=SearchConfig().population, seed=seed)
     study = optuna.create_study(storage=storage, directions=DIRECTIONS, sampler=sampler)
     begun = time.perf_counter()
     study.optimize(objective, n_trials=trials)
     return trials / (time.perf_counter() - begun)
 
 
-def our_times(url: URL, space: Space, settings: SearchSettings, seed: int) -> list[float]:
+def our_times(url: URL, space: Space, config: SearchConfig, seed: int) -> list[float]:
     """Seconds from the start to the commit of each trial."""
     study = optuna.create_study(storage=open_storage(url), directions=DIRECTIONS)
-    search = create_search(url, study, FreeObjective(space), settings, seed)
+    search = create_search(url, study, FreeObjective(space), config, seed)
     times: list[float] = []
     begun = time.perf_counter()
     search.run(
-        settings.trials,
+        config.trials,
         lambda: None,
         lambda count, note: times.extend(count * [time.perf_counter() - begun]),
     )
     search.writer.engine.dispose()
     archs = {trial.user_attrs["arch"] for trial in study.get_trials(deepcopy=False)}
-    if len(archs) < settings.trials and settings.sampler == "nsga2":
-        raise RuntimeError(f"{len(archs)} architectures in {settings.trials} trials")
+    if len(archs) < config.trials and config.sampler == "nsga2":
+        raise RuntimeError(f"{len(archs)} architectures in {config.trials} trials")
     return times
 
 
@@ -142,9 +142,9 @@ def main(
                 Path(url.database or "").parent.mkdir()
             rate = plain_rate(text_of(urls[0]), space, plain_trials, seed)
             wal_rate = plain_rate(open_storage(urls[1]), space, plain_trials, seed)
-            settings = SearchSettings(trials=trials, sampler=sampler)
-            short = our_times(urls[2], space, settings, seed)
-            times = our_times(urls[3], space, settings.model_copy(update={"trials": long}), seed)
+            config = SearchConfig(trials=trials, sampler=sampler)
+            short = our_times(urls[2], space, config, seed)
+            times = our_times(urls[3], space, config.model_copy(update={"trials": long}), seed)
         first, last = times[RATE_TRIALS - 1], times[-1] - times[-1 - RATE_TRIALS]
         figures = {
             "plain_trials_per_second": rate,

@@ -24,6 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from app.cli import run_command
+from app.config import StudyConfig
 from app.console import progress_bar
 from app.context import create_space, open_data
 from app.data import BatchStream, ImageData
@@ -34,8 +35,7 @@ from app.rank.table import read_table
 from app.scores.composite import Composite
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
-from app.settings import StudySettings
-from app.study_file import load_settings
+from app.study_file import load_config
 from app.supernet.training import SupernetTraining
 from spaces import BatchNormMode, Space, Supernet
 
@@ -60,11 +60,11 @@ def main(
     """Rank by both after several lengths of training."""
     options = EVERYWHERE | BENCHMARKS[SPACE].options
     place = {"dataset": dataset, "runs": runs, "seed": seed}
-    settings = load_settings(SPACE, options | place)
-    device = pick_device(settings.device)
-    paths = StudyPaths(settings.folder)
+    config = load_config(SPACE, options | place)
+    device = pick_device(config.device)
+    paths = StudyPaths(config.folder)
     paths.folder.mkdir(parents=True, exist_ok=True)
-    data, space = open_data(settings, paths, device)
+    data, space = open_data(config, paths, device)
     table = read_table(table_path(tables, SPACE), BENCHMARKS[SPACE].column)
     table = table.canonical(space).sample(sample, seed)
     archs = [row.arch for row in table.rows]
@@ -88,16 +88,16 @@ def main(
         )
 
     for count in map(int, our_steps.split(",")):
-        spent, scores = ours(settings, data, space, archs, count, device)
+        spent, scores = ours(config, data, space, archs, count, device)
         report("composite", count, spent, scores)
-    for count, spent, correct in conventional(settings, data, archs, steps, device):
+    for count, spent, correct in conventional(config, data, archs, steps, device):
         report("one-shot accuracy", count, spent, correct)
     print(f"{len(archs)} rows, seed {seed}, {device_name(device)}; {environment()}")
     write_results(found, json)
 
 
 def ours(
-    settings: StudySettings,
+    config: StudyConfig,
     data: ImageData,
     space: Space,
     archs: list[str],
@@ -105,19 +105,19 @@ def ours(
     device: torch.device,
 ) -> tuple[float, list[float | None]]:
     """Train ours; return the seconds it took and the composite of each architecture."""
-    small = create_space(settings, data, settings.supernet_space_options)
-    recipe = settings.supernet.model_copy(update={"steps": steps})
-    training = SupernetTraining(small, BatchNormMode.UNBIASED, data, recipe, settings.seed, device)
+    small = create_space(config, data, config.supernet_space_options)
+    recipe = config.supernet.model_copy(update={"steps": steps})
+    training = SupernetTraining(small, BatchNormMode.UNBIASED, data, recipe, config.seed, device)
     begun = time.monotonic()
     with progress_bar("BatchNorm only", steps) as advance:
         while not training.finished:
             training.step()
             advance()
     spent = time.monotonic() - begun
-    probe = ProbeBatch.draw(data, settings.score.images, settings.seed, device)
+    probe = ProbeBatch.draw(data, config.score.images, config.seed, device)
     scorer = Scorer(space, training.supernet, probe)
-    rng = Random(settings.seed)
-    reference = [scorer(space.sample(rng)) for _ in range(settings.score.reference)]
+    rng = Random(config.seed)
+    reference = [scorer(space.sample(rng)) for _ in range(config.score.reference)]
     composite = Composite(reference)
     with progress_bar("Scores", len(archs)) as advance:
         values: list[float | None] = []
@@ -128,22 +128,22 @@ def ours(
 
 
 def conventional(
-    settings: StudySettings,
+    config: StudyConfig,
     data: ImageData,
     archs: list[str],
     steps: int,
     device: torch.device,
 ) -> Iterator[tuple[int, float, list[float | None]]]:
     """Yield steps, seconds and one-shot accuracies after each quarter of the training."""
-    space = create_space(settings, data, settings.supernet_space_options)
-    torch.manual_seed(settings.seed)
+    space = create_space(config, data, config.supernet_space_options)
+    torch.manual_seed(config.seed)
     supernet = space.supernet(BatchNormMode.BIASED).to(device).to(memory_format=torch.channels_last)
     supernet.requires_grad_(True)
     # as in arXiv 1904.00420, with a learning rate for batches of 64
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, weight_decay=4e-5)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    stream = BatchStream(data, settings.supernet.batch_size, settings.seed, True, device)
-    paths = Random(settings.seed)
+    stream = BatchStream(data, config.supernet.batch_size, config.seed, True, device)
+    paths = Random(config.seed)
     spent = 0.0
     with progress_bar("All parameters", steps) as advance:
         for step in range(1, steps + 1):
@@ -158,7 +158,7 @@ def conventional(
             spent += time.monotonic() - begun
             advance()
             if step % (steps // 4) == 0:
-                yield step, spent, one_shot(supernet, data, archs, settings.supernet.batch_size)
+                yield step, spent, one_shot(supernet, data, archs, config.supernet.batch_size)
 
 
 @torch.no_grad()

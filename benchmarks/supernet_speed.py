@@ -30,7 +30,7 @@ from app.cli import run_command
 from app.context import create_space, open_data
 from app.device import device_name, pick_device
 from app.paths import StudyPaths
-from app.study_file import load_settings
+from app.study_file import load_config
 from app.supernet.training import SupernetTraining
 from spaces import BatchNormMode, Supernet
 
@@ -103,12 +103,12 @@ def main(
 ) -> None:
     """Measure and print milliseconds a step and ratios."""
     same = {"supernet.batch_size": batch_size, "supernet.bn_groups": 1}  # as the other steps
-    settings = load_settings(study, same)
+    config = load_config(study, same)
     place = pick_device(device)
-    data, _ = open_data(settings, StudyPaths(settings.folder), place)
-    space = create_space(settings, data, settings.supernet_space_options)
+    data, _ = open_data(config, StudyPaths(config.folder), place)
+    space = create_space(config, data, config.supernet_space_options)
     mode = BatchNormMode.UNBIASED
-    training = SupernetTraining(space, mode, data, settings.supernet, settings.seed, place)
+    training = SupernetTraining(space, mode, data, config.supernet, config.seed, place)
     images, labels = training.batches.next_batch()
     images = images.contiguous(memory_format=torch.channels_last)
 
@@ -141,8 +141,8 @@ def main(
             found.setdefault(key, []).append(value)
     print(f"\nMedians of {runs} runs of {paths} paths, batch {batch_size} (least to most):")
     print_medians(found)
-    print(f"{settings.space}, {device_name(place)}, seeds 1 to {runs}; {environment()}")
-    about = {"space": settings.space, "device": device_name(place), "environment": environment()}
+    print(f"{config.space}, {device_name(place)}, seeds 1 to {runs}; {environment()}")
+    about = {"space": config.space, "device": device_name(place), "environment": environment()}
     write_results({"runs": found, **about}, json)
 
 

@@ -26,8 +26,8 @@ from search_speed import DIRECTIONS, FreeObjective, create_search
 
 import spaces
 from app.cli import run_command
+from app.config import SearchConfig
 from app.database import parse_url
-from app.settings import SearchSettings
 from app.storage import open_storage
 
 app = typer.Typer(add_completion=False)
@@ -38,7 +38,7 @@ def work(storage: str, name: str, total: int, score_seconds: float, barrier: Bar
     url = parse_url(storage)
     study = optuna.load_study(study_name=name, storage=open_storage(url))
     objective = FreeObjective(spaces.create("mobilenet", 10, 32, {}), score_seconds)
-    search = create_search(url, study, objective, SearchSettings(trials=total), seed=0)
+    search = create_search(url, study, objective, SearchConfig(trials=total), seed=0)
     barrier.wait()
     search.run(total, lambda: None, lambda count, note: None)
 

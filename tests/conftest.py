@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, make_url, text
 
 import app  # noqa: F401  (sets how OpenMP threads wait, before PyTorch is imported)
 from app.cli import main
+from app.config import StudyConfig
 from app.data import ImageData, load
-from app.settings import StudySettings
 from tests.toy import Toy
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the figures in the tests are the CPU's
@@ -66,7 +66,7 @@ def study_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> StudySettings:
+def config(tmp_path: Path) -> StudyConfig:
     """The same study as typed settings."""
     values: dict[str, Any] = {
         "name": "small",
@@ -77,7 +77,7 @@ def settings(tmp_path: Path) -> StudySettings:
         "score": {"images": 16, "reference": 8},
         "search": {"trials": 10, "population": 4},
     }
-    return StudySettings.model_validate(values)
+    return StudyConfig.model_validate(values)
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import spaces
+from app.config import SupernetConfig
 from app.data import ImageData, Split
 from app.retrain.recipe import Recipe
 from app.retrain.training import NetworkTraining
 from app.scores import SCORES
 from app.scores.trace import ProbeBatch, Trace
-from app.settings import SupernetSettings
 from app.supernet.training import SupernetTraining
 from spaces import BatchNormMode, Space
 
@@ -85,7 +85,7 @@ def test_steps_of_the_supernet_stay_on_the_device(name: str, place: torch.device
         space_of(name),
         BatchNormMode.UNBIASED,
         data_on(place),
-        SupernetSettings(batch_size=8, bn_groups=2),
+        SupernetConfig(batch_size=8, bn_groups=2),
         0,
         DEVICE,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from app import locks
 from app.atomic import check_output
+from app.config import StudyConfig
 from app.console import progress_bar
 from app.context import check_names, is_prepared, open_data, prepare
 from app.definition import baseline_definition, score_definition
@@ -16,11 +17,10 @@ from app.rank.scores import Measurements, choose_scores
 from app.rank.statistics import Ranker
 from app.rank.store import ScoreFile
 from app.rank.table import read_table
-from app.settings import StudySettings
 
 
 def rank(
-    settings: StudySettings,
+    config: StudyConfig,
     table_path: Path,
     column: str,
     sample: int | None = None,
@@ -43,27 +43,27 @@ def rank(
         InputError: Bad input, found before any training.
     """
     chosen = choose_scores(scores, baselines)
-    check_names(settings)
+    check_names(config)
     table = read_table(table_path, column)
-    device = pick_device(settings.device)
-    paths = StudyPaths(settings.folder)
+    device = pick_device(config.device)
+    paths = StudyPaths(config.folder)
     paths.check_writable()
     if json_file is not None:
         check_output(json_file)
-    data, space = open_data(settings, paths, device)
+    data, space = open_data(config, paths, device)
     table = table.canonical(space)
     if sample is not None:
-        table = table.sample(sample, settings.seed)
+        table = table.sample(sample, config.seed)
     with locks.writing(paths.rank, wait=False):
-        definition = score_definition(settings, data)
+        definition = score_definition(config, data)
         measurements = Measurements(
             ScoreFile(paths.rank / "scores.jsonl", definition),
-            ScoreFile(paths.rank / "baselines.jsonl", baseline_definition(settings, data)),
+            ScoreFile(paths.rank / "baselines.jsonl", baseline_definition(config, data)),
         )
         # a study's supernet is only read; where it is missing or differs, rank keeps its own
         own = StudyPaths(paths.rank)
-        where = paths if is_prepared(settings, paths, data) else own
-        context = prepare(settings, where, device, data, space)
+        where = paths if is_prepared(config, paths, data) else own
+        context = prepare(config, where, device, data, space)
         with stop_between_steps() as check:
             measurements.measure(context.scorer, table.archs, chosen, check)
 
@@ -71,7 +71,7 @@ def rank(
         costs = [space.cost(arch) for arch in archs]
         columns = measurements.columns(archs, chosen, context.composite)
         ranker = Ranker(
-            [row.accuracy for row in table.rows], [cost.macs for cost in costs], settings.seed
+            [row.accuracy for row in table.rows], [cost.macs for cost in costs], config.seed
         )
         rankings = {}
         with progress_bar("Statistics", len(columns)) as advance:
@@ -82,9 +82,9 @@ def rank(
             rankings, key=lambda name: (math.isnan(tau := rankings[name].tau), -tau)
         )
         result = Result(
-            study=settings.name,
-            seed=settings.seed,
-            definition={"dataset": settings.dataset, **definition},
+            study=config.name,
+            seed=config.seed,
+            definition={"dataset": config.dataset, **definition},
             table=table,
             costs=costs,
             columns=columns,

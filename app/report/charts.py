@@ -92,7 +92,7 @@ def front_chart(data: ReportData, study: Study, number: int, cost: Cost) -> Char
             name="retrained, test accuracy",
             hoverinfo="skip",
         )
-    limit = data.settings.search.max_flops
+    limit = data.config.search.max_flops
     if limit is not None and cost is COSTS["flops"]:
         figure.add_vline(limit / cost.scale, line={"dash": "dash", "color": GREY})
     meaning = (

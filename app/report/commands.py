@@ -5,10 +5,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from app.config import StudyConfig
 from app.options import FIELDS
 from app.report.data import ReportData
 from app.retrain.result import Result
-from app.settings import StudySettings
 from app.study_file import load_preset, presets
 
 OPTIONS = {field: name.replace("_", "-") for name, field in FIELDS.items()}
@@ -19,30 +19,30 @@ ELSEWHERE = ("runs", "data_dir", "device", "storage")
 
 def commands(data: ReportData) -> list[str]:
     """Return the run, each training, and an export of the best network, for a shell."""
-    settings = data.settings
-    lines = [run_command(settings), *(retrain_command(settings, r) for r in data.results)]
+    config = data.config
+    lines = [run_command(config), *(retrain_command(config, r) for r in data.results)]
     trained = [result for result in data.results if not result.is_baseline]
     if trained:
         arch = f"--arch={trained[0].network}"
-        lines.append(study_command("export", settings, arch, "--out", "model.onnx"))
+        lines.append(study_command("export", config, arch, "--out", "model.onnx"))
     elif data.front:
         pick = ("--pick", "knee", "--baseline", "mobilenet_v2")
-        lines.append(study_command("retrain", settings, *pick))
-        lines.append(study_command("export", settings, "--pick", "knee", "--out", "model.onnx"))
+        lines.append(study_command("retrain", config, *pick))
+        lines.append(study_command("export", config, "--pick", "knee", "--out", "model.onnx"))
     return lines
 
 
-def study_command(command: str, settings: StudySettings, *options: str) -> str:
+def study_command(command: str, config: StudyConfig, *options: str) -> str:
     """Return a command on this study, quoted for a shell."""
-    runs = [] if settings.runs == Path("runs") else ["--runs", str(settings.runs)]
-    return shlex.join(["python", "main.py", command, "--study", settings.name, *runs, *options])
+    runs = [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
+    return shlex.join(["python", "main.py", command, "--study", config.name, *runs, *options])
 
 
-def run_command(settings: StudySettings) -> str:
+def run_command(config: StudyConfig) -> str:
     """Return the run: the preset of the same space, or the first one, and all differences."""
-    same = [name for name in presets() if load_preset(name).space == settings.space]
-    preset = settings.name if settings.name in same else (same or list(presets()))[0]
-    base, own = _flat(load_preset(preset)), _flat(settings)
+    same = [name for name in presets() if load_preset(name).space == config.space]
+    preset = config.name if config.name in same else (same or list(presets()))[0]
+    base, own = _flat(load_preset(preset)), _flat(config)
     words = ["python", "main.py", "--study", preset]
     for field in sorted(own.keys() | base.keys(), key=lambda f: (f not in OPTIONS, f)):
         value = own.get(field)
@@ -53,22 +53,22 @@ def run_command(settings: StudySettings) -> str:
                 words += [f"--{OPTIONS[field]}", _number(one)]
         else:
             words += ["--set", f"{field}={_toml(value)}"]
-    if settings.runs != Path("runs"):
-        words += ["--runs", str(settings.runs)]
+    if config.runs != Path("runs"):
+        words += ["--runs", str(config.runs)]
     return shlex.join(words)
 
 
-def retrain_command(settings: StudySettings, result: Result) -> str:
+def retrain_command(config: StudyConfig, result: Result) -> str:
     """Return the training of a network, with every value that is not a default."""
     network = f"--{'baseline' if result.is_baseline else 'arch'}={result.network}"
-    seed = [] if result.seed == settings.seed else ["--seed", str(result.seed)]
-    return study_command("retrain", settings, network, *result.recipe.arguments(), *seed)
+    seed = [] if result.seed == config.seed else ["--seed", str(result.seed)]
+    return study_command("retrain", config, network, *result.recipe.arguments(), *seed)
 
 
-def _flat(settings: StudySettings) -> dict[str, Any]:
+def _flat(config: StudyConfig) -> dict[str, Any]:
     """Flatten to dotted fields; tables of free content, such as `space_options`, stay whole."""
     flat: dict[str, Any] = {}
-    for field, value in settings.model_dump(mode="json").items():
+    for field, value in config.model_dump(mode="json").items():
         if isinstance(value, dict) and field != "space_options":
             flat |= {f"{field}.{key}": inner for key, inner in value.items()}
         else:

@@ -9,12 +9,12 @@ from optuna.study import Study
 from optuna.trial import TrialState
 from scipy.stats import percentileofscore
 
+from app.config import StudyConfig
 from app.pareto import COSTS, Cost, Row, completed_rows, knee, pareto_front
 from app.paths import StudyPaths
 from app.retrain.result import Result, best_of, read_results
 from app.scores.composite import Composite
 from app.scores.reference import Reference
-from app.settings import StudySettings
 from app.supernet.checkpoint import load_or_refuse
 from spaces import Space
 
@@ -23,7 +23,7 @@ from spaces import Space
 class ReportData:
     """The state of a study that has been searched."""
 
-    settings: StudySettings
+    config: StudyConfig
     definition: dict[str, Any]
     """What makes its trials comparable."""
     space: Space
@@ -42,7 +42,7 @@ class ReportData:
 
     @staticmethod
     def gather(
-        settings: StudySettings,
+        config: StudyConfig,
         paths: StudyPaths,
         study: Study,
         definition: dict[str, Any],
@@ -56,7 +56,7 @@ class ReportData:
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         rows = completed_rows(study)
         return ReportData(
-            settings,
+            config,
             definition,
             space,
             study,
@@ -69,14 +69,14 @@ class ReportData:
             supernet["losses"],
             list(map(Composite(scores), scores)),
             rows,
-            pareto_front(rows, settings.search.objectives),
+            pareto_front(rows, config.search.objectives),
             read_results(paths.retrained, definition),
         )
 
     @property
     def costs(self) -> list[Cost]:
         """The costs that are minimised, in the order of the objectives."""
-        return [COSTS[name] for name in self.settings.search.objectives]
+        return [COSTS[name] for name in self.config.search.objectives]
 
     @property
     def shown_costs(self) -> list[Cost]:
@@ -97,7 +97,7 @@ class ReportData:
     @cached_property
     def knee(self) -> Row | None:
         """The knee of the front; None without a front."""
-        return knee(self.front, self.settings.search.objectives) if self.front else None
+        return knee(self.front, self.config.search.objectives) if self.front else None
 
     def percentile(self, row: Row) -> float:
         """The share of random networks that score lower, in percent; ties count half."""

@@ -59,7 +59,7 @@ def page(data: ReportData) -> str:
     networks = [(row, Markup(svg(data.space.sketch(row.arch)))) for row in data.best(MAX_DRAWINGS)]
     return environment.get_template("report.html.j2").render(
         data=data,
-        settings=data.settings,
+        config=data.config,
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         plotly=Markup(get_plotlyjs()),
         charts=figures,

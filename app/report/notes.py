@@ -9,16 +9,16 @@ from app.report.data import ReportData
 
 def study_note(data: ReportData) -> str:
     """Describe the study, and what its values mean."""
-    settings = data.settings
+    config = data.config
     costs = " and ".join(cost.title for cost in data.costs)
     lines = [
-        f"## {settings.name}",
-        f"Space {_code(settings.space)} on {_code(settings.dataset)} at {settings.image_size} px, "
-        f"seed {settings.seed}: {len(data.rows)} completed trials, {len(data.front)} on the front.",
+        f"## {config.name}",
+        f"Space {_code(config.space)} on {_code(config.dataset)} at {config.image_size} px, "
+        f"seed {config.seed}: {len(data.rows)} completed trials, {len(data.front)} on the front.",
         "The score (up) is a sum of log-quantiles, at most 0: how expressivity, trainability and "
         f"uncertainty compare with those of {len(data.reference_scores)} random networks. "
         f"Costs (down): {costs}.",
-        f"Report: {_code(StudyPaths(settings.folder).report)}",
+        f"Report: {_code(StudyPaths(config.folder).report)}",
     ]
     lines += [
         f"Trained from scratch: {_code(data.name_of(result))}, {result.epochs} epochs, "

@@ -15,11 +15,11 @@ def write_picture(path: Path, data: ReportData) -> None:
 
     Trials far below all others are left out of view, and counted.
     """
-    rows, front, search = data.rows, data.front, data.settings.search
+    rows, front, search = data.rows, data.front, data.config.search
     scores = np.array([row.score for row in rows])
     figure = Figure(figsize=(8 * len(data.costs), 5), dpi=150, layout="constrained")
     figure.suptitle(
-        f"{data.settings.name}: {data.settings.space} on {data.settings.dataset_name}, "
+        f"{data.config.name}: {data.config.space} on {data.config.dataset_name}, "
         f"{len(rows)} trials".replace("$", r"\$")  # else matplotlib reads a formula
     )
     panels = figure.subplots(1, len(data.costs), squeeze=False)[0]

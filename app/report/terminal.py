@@ -39,10 +39,10 @@ def print_front(data: ReportData, out: Console) -> None:
         count = len(data.reference_scores)
         lines.append(f"percentile: share of {count} random networks that score lower, in %")
     if len(columns) < everything:
-        lines.append(f"all columns and architectures: {StudyPaths(data.settings.folder).front}")
-    command = study_command("retrain", data.settings, "--pick", "knee")
+        lines.append(f"all columns and architectures: {StudyPaths(data.config.folder).front}")
+    command = study_command("retrain", data.config, "--pick", "knee")
     lines += ["", "To train the knee from scratch (--trial N instead of --pick takes another):"]
-    objectives = " and ".join(n.replace("flops", "FLOPs") for n in data.settings.search.objectives)
+    objectives = " and ".join(n.replace("flops", "FLOPs") for n in data.config.search.objectives)
     out.print(f"\nPareto front: score up, {objectives} down\n")
     out.print(table)
     for line in ["", *lines, command, ""]:

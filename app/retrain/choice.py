@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.config import CostName
 from app.errors import InputError
 from app.pareto import Row, check_pick, pareto_front, pick_from
-from app.settings import CostName
 from spaces import ArchitectureError, Space
 
 

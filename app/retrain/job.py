@@ -8,6 +8,7 @@ from rich.console import Console
 from torch import nn
 
 from app import locks
+from app.config import StudyConfig
 from app.context import check_names, open_data
 from app.dashboard import publish
 from app.data import ImageData, describe_split
@@ -26,7 +27,6 @@ from app.retrain.comparison import comparison_table, write_comparison
 from app.retrain.recipe import Recipe
 from app.retrain.result import read_results
 from app.retrain.training import validation_split
-from app.settings import StudySettings
 from app.storage import open_storage
 from app.study import find_study
 from spaces import Space
@@ -38,7 +38,7 @@ out = Console(highlight=False)
 
 
 def retrain(
-    settings: StudySettings,
+    config: StudyConfig,
     selection: Selection,
     baselines: Sequence[str],
     recipe: Recipe,
@@ -54,22 +54,22 @@ def retrain(
             "say which networks: --trial N, --pick knee, best-score or max-flops=300M, "
             "--arch STRING, or --baseline NAME; each can be given several times"
         )
-    seed = settings.seed if seed is None else seed
-    check_names(settings)
-    device = pick_device(settings.device)
-    paths = StudyPaths(settings.folder)
-    data, space = open_data(settings, paths, device, search=False)
+    seed = config.seed if seed is None else seed
+    check_names(config)
+    device = pick_device(config.device)
+    paths = StudyPaths(config.folder)
+    data, space = open_data(config, paths, device, search=False)
     kept, held_out = validation_split(data, recipe)
     with locks.writing(paths.retrained, wait=False):
-        storage = open_storage(settings.storage_url)
-        definition = study_definition(settings, data)
-        study = find_study(storage, settings.name, definition)
+        storage = open_storage(config.storage_url)
+        definition = study_definition(config, data)
+        study = find_study(storage, config.name, definition)
         rows = completed_rows(study) if study else []
-        chosen = choose(space, rows, selection, settings.search.objectives)
-        candidates = make_candidates(settings, data, space, recipe, seed, chosen, baselines)
+        chosen = choose(space, rows, selection, config.search.objectives)
+        candidates = make_candidates(config, data, space, recipe, seed, chosen, baselines)
         _say(
             f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
-            f"on {settings.dataset}: {recipe.epochs} epochs of batches of {recipe.batch_size}, "
+            f"on {config.dataset}: {recipe.epochs} epochs of batches of {recipe.batch_size}, "
             f"{describe_split(data.train.labels.tolist(), kept.tolist(), held_out.tolist())}, "
             f"{len(data.test)} test images, {device_name(device)}"
         )
@@ -80,10 +80,10 @@ def retrain(
         alike = [result for result in results if result.full_recipe == done[0].full_recipe]
         out.print(comparison_table(alike, rows))
         _say(f"{'table':<10}{paths.comparison}")
-        study = study and find_study(storage, settings.name)  # it may have been deleted
+        study = study and find_study(storage, config.name)  # it may have been deleted
         if study is not None and paths.supernet.exists() and paths.reference.exists():
             name = device_name(device)
-            report = ReportData.gather(settings, paths, study, definition, space, name)
+            report = ReportData.gather(config, paths, study, definition, space, name)
             write_reports(paths, report)
             publish(study, report)
     if paths.report.exists():
@@ -93,7 +93,7 @@ def retrain(
 
 
 def make_candidates(
-    settings: StudySettings,
+    config: StudyConfig,
     data: ImageData,
     space: Space,
     recipe: Recipe,
@@ -102,7 +102,7 @@ def make_candidates(
     baselines: Sequence[str],
 ) -> list[Candidate]:
     """The networks, all to be trained on the same terms. Raises InputError for a bad baseline."""
-    parent = StudyPaths(settings.folder).retrained
+    parent = StudyPaths(config.folder).retrained
     terms = {
         "dataset fingerprint": data.fingerprint,
         "image_size": data.image_size,
@@ -127,8 +127,8 @@ def make_candidates(
             one.label,
             partial(space.network, one.arch),
             network=one.arch,
-            space=settings.space,
-            space_options=settings.space_options,
+            space=config.space,
+            space_options=config.space_options,
         )
         for one in chosen
     ]

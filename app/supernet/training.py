@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from app.config import SupernetConfig
 from app.console import progress_bar
 from app.data import BatchStream, ImageData
 from app.device import mixed_precision
 from app.errors import InputError
 from app.interrupt import check_or_save
-from app.settings import SupernetSettings
 from app.supernet import distributed
 from app.supernet.checkpoint import save_checkpoint
 from spaces import BatchNormMode, Space, Supernet
@@ -29,9 +29,9 @@ SECONDS_BETWEEN_CHECKPOINTS = 30.0
 STEPS_BETWEEN_LOSSES = 10  # reading a loss waits for the device
 
 
-def check_groups(settings: SupernetSettings) -> None:
+def check_groups(config: SupernetConfig) -> None:
     """Raises InputError unless the groups divide the batch, and the processes the groups."""
-    groups, batch_size = settings.bn_groups, settings.batch_size
+    groups, batch_size = config.bn_groups, config.batch_size
     if batch_size % groups or batch_size < 2 * groups:
         raise InputError(
             f"supernet.batch_size = {batch_size} cannot be split into {groups} equal groups of "
@@ -73,12 +73,12 @@ class SupernetTraining:
         space: Space,
         bn_mode: BatchNormMode,
         data: ImageData,
-        settings: SupernetSettings,
+        config: SupernetConfig,
         seed: int,
         device: torch.device,
     ) -> None:
         self.space = space
-        self.settings = settings
+        self.config = config
         self.device = device
         with torch.random.fork_rng(devices=[]):
             # on the CPU, so that every device starts from the same weights
@@ -88,20 +88,18 @@ class SupernetTraining:
         self.supernet: Supernet = supernet.to(device).to(memory_format=torch.channels_last)
         self.trainable = [p for p in supernet.parameters() if p.requires_grad]
         self.optimizer = torch.optim.SGD(
-            _parameter_groups(self.supernet, settings.learning_rate),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
+            _parameter_groups(self.supernet, config.learning_rate),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
         )
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimizer, max(1, settings.steps)
+            self.optimizer, max(1, config.steps)
         )
         rank, count = distributed.rank(), distributed.world_size()
-        self.model: nn.Module = GhostBatchNorm(self.supernet, settings.bn_groups // count)
-        part = slice(rank * settings.batch_size // count, (rank + 1) * settings.batch_size // count)
-        self.batches = BatchStream(
-            data, settings.batch_size, seed, settings.augment, device, part=part
-        )
+        self.model: nn.Module = GhostBatchNorm(self.supernet, config.bn_groups // count)
+        part = slice(rank * config.batch_size // count, (rank + 1) * config.batch_size // count)
+        self.batches = BatchStream(data, config.batch_size, seed, config.augment, device, part=part)
         self.arch_rng = Random(seed)
         self.step_count = 0
         self.seconds = 0.0
@@ -110,7 +108,7 @@ class SupernetTraining:
     @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.step_count >= self.settings.steps
+        return self.step_count >= self.config.steps
 
     def step(self) -> Tensor:
         """Train a random path on one batch; returns this process's loss, a scalar on the device."""
@@ -121,12 +119,12 @@ class SupernetTraining:
         images, labels = self.batches.next_batch()
         with mixed_precision(self.device):
             loss = F.cross_entropy(
-                self.model(images, arch), labels, label_smoothing=self.settings.label_smoothing
+                self.model(images, arch), labels, label_smoothing=self.config.label_smoothing
             )
         # parameters off the path get no gradient, so SGD leaves them and their momentum alone
         self.optimizer.zero_grad(set_to_none=True)
         distributed.backward(loss)
-        nn.utils.clip_grad_norm_(self.trainable, self.settings.gradient_clip)
+        nn.utils.clip_grad_norm_(self.trainable, self.config.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
         self.step_count += 1
@@ -189,7 +187,7 @@ def train_supernet(
     """
     if training.finished and path.exists():
         return
-    total = training.settings.steps
+    total = training.config.steps
 
     def save() -> None:
         if distributed.rank() > 0:

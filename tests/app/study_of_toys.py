@@ -11,12 +11,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import URL
 
 from app.commit import FINGERPRINT, StudyWriter
+from app.config import SearchConfig
 from app.database import open_write_engine, sqlite_url
 from app.objective import TrialResult
 from app.repair import Repair
 from app.samplers import create_sampler
 from app.search import Search
-from app.settings import SearchSettings
 from app.storage import open_storage
 from app.study import directions
 from tests.toy import OPS, Toy
@@ -61,8 +61,8 @@ def make_search(
 ) -> Search:
     """A search of that study, as `app.run` puts it together."""
     study, _, writer = create_study(sqlite_url(place) if isinstance(place, Path) else place)
-    settings = SearchSettings(sampler=sampler, population=8)
-    wrapped = create_sampler(settings, Repair(space, None), writer.next_seed_offset())
+    config = SearchConfig(sampler=sampler, population=8)
+    wrapped = create_sampler(config, Repair(space, None), writer.next_seed_offset())
     return Search(study, writer, objective or MadeUp(space), wrapped, size)
 
 

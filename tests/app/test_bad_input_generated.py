@@ -19,7 +19,7 @@ from app.rank.store import ScoreFile
 from app.rank.table import read_table
 from app.scores.reference import Reference
 from app.storage import check_database
-from app.study_file import load_settings
+from app.study_file import load_config
 from app.supernet.checkpoint import load_checkpoint
 from spaces import ArchitectureError, Space
 from tests.app.test_bad_input import contents
@@ -67,7 +67,7 @@ def mutated(text: str) -> st.SearchStrategy[str]:
 def test_study_files(text: str, tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
-    read_or_refused(lambda: load_settings(str(path)))
+    read_or_refused(lambda: load_config(str(path)))
 
 
 @GENERATED
@@ -75,7 +75,7 @@ def test_study_files(text: str, tmp_path: Path) -> None:
 def test_fields(values: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(SMALL_STUDY)
-    read_or_refused(lambda: load_settings(str(path), values))
+    read_or_refused(lambda: load_config(str(path), values))
 
 
 @GENERATED

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.config import StudyConfig
 from app.database import parse_url, reason, shown, sqlite_url
 from app.errors import InputError
-from app.settings import StudySettings
 from app.study_file import SAVED, load_last
 
 SECRETIVE = (
@@ -74,9 +74,9 @@ def test_a_drivers_words_lose_whole_passwords_only() -> None:
 
 @pytest.mark.parametrize("url", SECRETIVE)
 def test_what_is_saved_lacks_them_and_they_are_asked_for(
-    url: str, settings: StudySettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    url: str, config: StudyConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    saved = settings.model_copy(update={"storage": url}).to_save()
+    saved = config.model_copy(update={"storage": url}).to_save()
     assert "secret" not in json.dumps(saved)
     path = tmp_path / "runs" / "small" / SAVED
     path.parent.mkdir(parents=True)

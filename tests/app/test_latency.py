@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from app.config import LatencyConfig
 from app.latency import MIN_RUNS, WARM_UP_RUNS, cpu_threads, measure_arch, measure_latency
-from app.settings import LatencySettings
 from tests.toy import Toy
 
 CPU = torch.device("cpu")
@@ -43,5 +43,5 @@ def test_measuring_an_architecture_draws_no_random_numbers(
 ) -> None:
     monkeypatch.setattr("app.latency.MIN_SECONDS", 0)
     before = torch.random.get_rng_state()
-    assert measure_arch(toy, "conv3-skip-conv1", LatencySettings(batch=2), CPU) > 0
+    assert measure_arch(toy, "conv3-skip-conv1", LatencyConfig(batch=2), CPU) > 0
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -93,9 +93,9 @@ def test_earlier_studies_go_on_if_their_latencies_were_measured(
     definition = stored(tmp_path).user_attrs["definition"]
     retrain = ["retrain", "--study", "small", *arguments[2:], "--pick", "knee", "--epochs", "1"]
     for source, status in (("measured", 0), ("table", 2)):
-        settings = json.loads(saved.read_text())
-        settings["latency"]["source"] = source
-        saved.write_text(json.dumps(settings))
+        config = json.loads(saved.read_text())
+        config["latency"]["source"] = source
+        saved.write_text(json.dumps(config))
         stored(tmp_path).set_user_attr("definition", definition | {"latency.source": source})
         assert main(retrain) == status
         assert main([*arguments, *latency, "--trials", "3"]) == status

@@ -49,8 +49,8 @@ def test_a_search_runs_resumes_and_reports(
     assert len(trials) == 6
     assert (tmp_path / name / "supernet.pt").read_bytes() == supernet
 
-    settings = load_preset(name)
-    space = spaces.create(name, 10, 32, settings.space_options)
+    config = load_preset(name)
+    space = spaces.create(name, 10, 32, config.space_options)
     for trial in trials:
         cost = space.cost(trial.user_attrs["arch"])
         assert space.canonical(trial.user_attrs["arch"]) == trial.user_attrs["arch"]

@@ -4,17 +4,17 @@ import optuna
 import pytest
 from optuna.study import Study
 
+from app.config import SearchConfig
 from app.errors import InputError
 from app.repair import Repair
 from app.samplers import SAMPLERS, SpaceExhaustedError, create_sampler
-from app.settings import SearchSettings
 from tests.app.study_of_toys import DIRECTIONS, MadeUp
 from tests.toy import OPS, LongToy, Toy
 
 
 def make_study(space: Toy, sampler: str, max_flops: float | None = None, seed: int = 0) -> Study:
-    settings = SearchSettings(sampler=sampler, population=4, max_flops=max_flops)
-    wrapped = create_sampler(settings, Repair(space, max_flops), seed)
+    config = SearchConfig(sampler=sampler, population=4, max_flops=max_flops)
+    wrapped = create_sampler(config, Repair(space, max_flops), seed)
     return optuna.create_study(directions=DIRECTIONS, sampler=wrapped)
 
 
@@ -100,4 +100,4 @@ def test_nsga2_searches_better_than_chance() -> None:
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="unknown sampler 'x'; choose one of: gp, nsga2, nsga3"):
-        create_sampler(SearchSettings(sampler="x"), Repair(Toy(), None), 0)
+        create_sampler(SearchConfig(sampler="x"), Repair(Toy(), None), 0)

@@ -3,31 +3,31 @@ from pathlib import Path
 
 import pytest
 
+from app.config import parse_count
 from app.errors import InputError
-from app.settings import parse_count
-from app.study_file import SAVED, load_last, load_settings, presets
+from app.study_file import SAVED, load_config, load_last, presets
 
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_is_valid_and_needs_no_download(name: str) -> None:
-    settings = load_settings(name)
-    assert settings.name == name
-    assert settings.dataset == "digits"
+    config = load_config(name)
+    assert config.name == name
+    assert config.dataset == "digits"
 
 
 def test_the_command_line_wins_over_the_file(study_file: Path) -> None:
-    settings = load_settings(str(study_file), {"supernet.steps": 7, "seed": 3, "runs": "x"})
-    assert (settings.supernet.steps, settings.supernet.batch_size) == (7, 16)
-    assert settings.folder == Path("x/small")
-    assert settings.storage_url.database == str(Path("x/studies.db").absolute())
+    config = load_config(str(study_file), {"supernet.steps": 7, "seed": 3, "runs": "x"})
+    assert (config.supernet.steps, config.supernet.batch_size) == (7, 16)
+    assert config.folder == Path("x/small")
+    assert config.storage_url.database == str(Path("x/studies.db").absolute())
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("80M", 80e6), ("1.5G", 1.5e9), ("250k", 250e3), ("3e8", 3e8)]
 )
 def test_flops_may_be_written_short(study_file: Path, text: str, expected: float) -> None:
-    settings = load_settings(str(study_file), {"search.max_flops": text})
-    assert settings.search.max_flops == expected
+    config = load_config(str(study_file), {"search.max_flops": text})
+    assert config.search.max_flops == expected
 
 
 @pytest.mark.parametrize(
@@ -54,28 +54,28 @@ def test_a_bad_value_is_named_in_one_line(
 ) -> None:
     study_file.write_text("seed = 1\n" + study_file.read_text())
     with pytest.raises(InputError) as error:
-        load_settings(str(study_file), {field: value})
+        load_config(str(study_file), {field: value})
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_study_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"choose one of: .*mobilenet"):
-        load_settings("nosuch")
+        load_config("nosuch")
     with pytest.raises(InputError, match="cannot read the study file"):
-        load_settings(str(tmp_path / "absent.toml"))
+        load_config(str(tmp_path / "absent.toml"))
     path = tmp_path / "bad.toml"
     path.write_text("space = ")
     with pytest.raises(InputError, match="is not valid TOML"):
-        load_settings(str(path))
+        load_config(str(path))
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot read the study file"):
-        load_settings(str(path))
+        load_config(str(path))
     path.write_bytes(b"\xef\xbb\xbfspace = 'toy'")  # as Windows editors save it
-    assert load_settings(str(path)).space == "toy"
+    assert load_config(str(path)).space == "toy"
     path.write_text("seed = 1")
     with pytest.raises(InputError, match="lacks 'space'"):
-        load_settings(str(path))
+        load_config(str(path))
 
 
 def test_counts_are_written_as_people_write_them() -> None:
@@ -87,15 +87,15 @@ def test_counts_are_written_as_people_write_them() -> None:
 
 def test_a_study_that_was_run_is_known_by_its_name(tmp_path: Path) -> None:
     runs = {"runs": tmp_path}
-    assert load_last("mobilenet", runs) == load_settings("mobilenet", runs)
-    ran = load_settings("mobilenet", {**runs, "name": "mine", "dataset": "pictures", "seed": 4})
+    assert load_last("mobilenet", runs) == load_config("mobilenet", runs)
+    ran = load_config("mobilenet", {**runs, "name": "mine", "dataset": "pictures", "seed": 4})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / SAVED).write_text(ran.model_dump_json(), encoding="utf-8")
     assert load_last("mine", runs) == ran
     assert load_last("mobilenet", {**runs, "name": "mine"}) == ran
     assert load_last("mine", {**runs, "seed": 5}).seed == 5
-    assert load_settings("mine", runs) == ran
-    assert load_settings("mobilenet", {**runs, "name": "mine"}, fresh=True).seed == 0
+    assert load_config("mine", runs) == ran
+    assert load_config("mobilenet", {**runs, "name": "mine"}, fresh=True).seed == 0
     with pytest.raises(InputError, match="unknown study 'other'"):
         load_last("other", runs)
     for text in ("{", "[]"):
@@ -115,10 +115,10 @@ def test_a_study_file_reaches_outside_only_if_the_user_says_so(
     for place in ("/etc/x", "../x", "a/../../x"):
         study_file.write_text(f"{field} = '{prefix}{place}'\n{text}")
         with pytest.raises(InputError, match=f"outside of .* give {option} yourself"):
-            load_settings(str(study_file))
-        load_settings(str(study_file), {field: f"{prefix}{place}"})
+            load_config(str(study_file))
+        load_config(str(study_file), {field: f"{prefix}{place}"})
     study_file.write_text(f"{field} = '{prefix}here/x'\n{text}")
-    load_settings(str(study_file))
+    load_config(str(study_file))
 
 
 @pytest.mark.parametrize(("field", "value"), [("runs", 5), ("name", 5), ("name", [1])])
@@ -129,7 +129,7 @@ def test_a_study_is_not_looked_for_in_a_place_that_is_none(field: str, value: ob
 
 def test_a_file_is_known_by_the_name_in_it(study_file: Path, tmp_path: Path) -> None:
     study_file.write_text('name = "mine"\n' + study_file.read_text())
-    ran = load_settings(str(study_file), {"runs": tmp_path, "seed": 4})
+    ran = load_config(str(study_file), {"runs": tmp_path, "seed": 4})
     ran.folder.mkdir()
     (ran.folder / SAVED).write_text(json.dumps(ran.to_save()))
     assert load_last(str(study_file), {"runs": tmp_path}) == ran
@@ -137,7 +137,7 @@ def test_a_file_is_known_by_the_name_in_it(study_file: Path, tmp_path: Path) -> 
 
 def test_a_password_is_not_kept(study_file: Path, tmp_path: Path) -> None:
     url = "postgresql://me:secret@host/trials"
-    ran = load_settings(str(study_file), {"runs": tmp_path, "storage": url})
+    ran = load_config(str(study_file), {"runs": tmp_path, "storage": url})
     ran.folder.mkdir()
     (ran.folder / SAVED).write_text(json.dumps(ran.to_save()))
     assert "secret" not in (ran.folder / SAVED).read_text()

@@ -6,11 +6,11 @@ import optuna
 import pytest
 from optuna.trial import create_trial
 
+from app.config import StudyConfig
 from app.pareto import Row, pareto_front
 from app.report.data import ReportData
 from app.retrain.recipe import Recipe
 from app.retrain.result import Result
-from app.settings import StudySettings
 from tests.toy import Toy
 
 ATTACK = "</script><script>alert(1)</script>"
@@ -30,7 +30,7 @@ def result(network: str, accuracy: float, is_baseline: bool = False) -> Result:
 
 
 @pytest.fixture
-def data(settings: StudySettings) -> ReportData:
+def data(config: StudyConfig) -> ReportData:
     """A study of three trials on a data set with an evil name."""
     space = Toy(classes=10, image_size=16)
     study = optuna.create_study(directions=["maximize", "minimize"])
@@ -42,7 +42,7 @@ def data(settings: StudySettings) -> ReportData:
             )
         )
     return ReportData(
-        settings=settings.model_copy(update={"dataset": ATTACK}),
+        config=config.model_copy(update={"dataset": ATTACK}),
         definition={"space": "toy", "evil": ATTACK},
         space=space,
         study=study,

@@ -13,12 +13,12 @@ from matplotlib.image import imread
 from plotly.offline import get_plotlyjs
 
 from app.cli import main
+from app.config import StudyConfig
 from app.report.commands import commands, run_command
 from app.report.data import ReportData
 from app.report.files import page, write_front
 from app.report.picture import write_picture
-from app.settings import StudySettings
-from app.study_file import load_settings
+from app.study_file import load_config
 from tests.app.report.conftest import ARCHS, ROWS
 
 
@@ -47,7 +47,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing_of_users(data: ReportData)
     assert parsed.text.count("alert(1)") >= 4
     harmless = replace(
         data,
-        settings=data.settings.model_copy(update={"dataset": "digits"}),
+        config=data.config.model_copy(update={"dataset": "digits"}),
         definition={},
         hardware="",
         seconds={},
@@ -78,11 +78,11 @@ def test_an_empty_study_has_a_page_and_a_picture(data: ReportData, tmp_path: Pat
 
 
 def test_the_picture_has_a_panel_for_each_cost(data: ReportData, tmp_path: Path) -> None:
-    path, settings = tmp_path / "front.png", data.settings
+    path, config = tmp_path / "front.png", data.config
     for costs in (("flops",), ("flops", "latency")):
-        search = settings.search.model_copy(update={"objectives": costs, "max_flops": 1e7})
-        changed = settings.model_copy(update={"search": search, "dataset": "$a_$b"})
-        write_picture(path, replace(data, settings=changed))
+        search = config.search.model_copy(update={"objectives": costs, "max_flops": 1e7})
+        changed = config.model_copy(update={"search": search, "dataset": "$a_$b"})
+        write_picture(path, replace(data, config=changed))
         pixels = imread(path)
         assert pixels.shape[:2] == (750, 1200 * len(costs))
         assert pixels.std() > 0
@@ -117,16 +117,16 @@ def test_the_commands_name_every_training(data: ReportData) -> None:
         ("darts", {"supernet.space_options": {"layers": 3, "channels": 4}, "batchnorm": "biased"}),
     ],
 )
-def test_the_run_command_gives_the_same_settings(
+def test_the_run_command_gives_the_same_config(
     preset: str, overrides: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = load_settings(preset, overrides)
-    seen: list[StudySettings] = []
-    monkeypatch.setattr("app.run.run", lambda settings, fresh: seen.append(settings))
-    words = shlex.split(run_command(settings))
+    config = load_config(preset, overrides)
+    seen: list[StudyConfig] = []
+    monkeypatch.setattr("app.run.run", lambda config, fresh: seen.append(config))
+    words = shlex.split(run_command(config))
     assert words[:2] == ["python", "main.py"]
     assert main(words[2:]) == 0
-    assert seen == [settings]
+    assert seen == [config]
 
 
 def test_a_real_run_writes_the_page(study_file: Path, tmp_path: Path) -> None:

@@ -5,6 +5,6 @@ from app.report.notes import study_note
 
 
 def test_a_dangerous_name_stays_inside_code(data: ReportData) -> None:
-    settings = data.settings.model_copy(update={"dataset": "a`\n\n<img onerror=alert(1)>`"})
-    note = study_note(data.__class__(**{**vars(data), "settings": settings}))
+    config = data.config.model_copy(update={"dataset": "a`\n\n<img onerror=alert(1)>`"})
+    note = study_note(data.__class__(**{**vars(data), "config": config}))
     assert "`a <img onerror=alert(1)> `" in note

@@ -38,16 +38,16 @@ def test_what_fits_is_shown_and_no_value_is_broken(
 
 
 def test_a_second_cost_is_shown_where_it_fits(data: ReportData) -> None:
-    search = data.settings.search.model_copy(update={"objectives": ("latency",)})
-    settings = data.settings.model_copy(update={"search": search})
-    timed = replace(data, settings=settings, front=ROWS)
+    search = data.config.search.model_copy(update={"objectives": ("latency",)})
+    config = data.config.model_copy(update={"search": search})
+    timed = replace(data, config=config, front=ROWS)
     assert any("1.500" in line and "199.7" in line for line in printed(timed, 80))
     assert any("1.500" in line and "-19.345" in line for line in printed(timed, 30))
 
 
 def test_the_next_command_can_be_copied(data: ReportData) -> None:
-    settings = data.settings.model_copy(update={"runs": Path("my runs")})
-    lines = printed(replace(data, settings=settings), 40)
+    config = data.config.model_copy(update={"runs": Path("my runs")})
+    lines = printed(replace(data, config=config), 40)
     (command,) = (line for line in lines if line.startswith("python main.py"))
     expected = ["retrain", "--study", "small", "--runs", "my runs", "--pick", "knee"]
     assert shlex.split(command)[2:] == expected

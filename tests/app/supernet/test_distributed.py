@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 import app.run  # noqa: F401  (else every forked process would import it anew)
 from app.cli import main
+from app.config import SupernetConfig
 from app.data import ImageData
 from app.interrupt import stop_at_once, stop_between_steps
-from app.settings import SupernetSettings
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, train_supernet
@@ -42,10 +42,10 @@ def make(
     steps: int = STEPS,
     bn_groups: int = 2,
 ) -> SupernetTraining:
-    settings = SupernetSettings(
+    config = SupernetConfig(
         steps=steps, batch_size=16, bn_groups=bn_groups, learning_rate=0.1, weight_decay=0.01
     )
-    return SupernetTraining(toy, bn_mode, digits, settings, 3, CPU)
+    return SupernetTraining(toy, bn_mode, digits, config, 3, CPU)
 
 
 def train(training: SupernetTraining, path: Path, stop_at: int = STEPS) -> None:

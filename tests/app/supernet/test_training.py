@@ -8,9 +8,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from app.config import SupernetConfig
 from app.data import ImageData
 from app.errors import InputError
-from app.settings import SupernetSettings
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, check_groups, train_supernet
 from spaces import BatchNormMode
@@ -19,8 +19,8 @@ from tests.toy import Toy
 CPU = torch.device("cpu")
 
 
-def make(toy: Toy, digits: ImageData, seed: int = 0, **settings: Any) -> SupernetTraining:
-    chosen = SupernetSettings(**{"steps": 12, "batch_size": 32, **settings})
+def make(toy: Toy, digits: ImageData, seed: int = 0, **config: Any) -> SupernetTraining:
+    chosen = SupernetConfig(**{"steps": 12, "batch_size": 32, **config})
     return SupernetTraining(toy, BatchNormMode.UNBIASED, digits, chosen, seed, CPU)
 
 
@@ -64,17 +64,17 @@ def test_ghost_batchnorm_normalises_each_group_by_itself(toy: Toy, digits: Image
 
 @pytest.mark.parametrize(("batch_size", "groups"), [(30, 4), (4, 4), (16, 3)])
 def test_groups_have_to_divide_the_batch(batch_size: int, groups: int) -> None:
-    check_groups(SupernetSettings(batch_size=16, bn_groups=8))
+    check_groups(SupernetConfig(batch_size=16, bn_groups=8))
     with pytest.raises(
         InputError, match=f"batch_size = {batch_size} cannot be split into {groups}"
     ):
-        check_groups(SupernetSettings(batch_size=batch_size, bn_groups=groups))
+        check_groups(SupernetConfig(batch_size=batch_size, bn_groups=groups))
 
 
-def test_settings_of_earlier_versions_have_one_group() -> None:
-    assert SupernetSettings.model_validate({"sync_batchnorm": True}).bn_groups == 1
+def test_configs_of_earlier_versions_have_one_group() -> None:
+    assert SupernetConfig.model_validate({"sync_batchnorm": True}).bn_groups == 1
     with pytest.raises(ValidationError, match="sync_batchnorm"):
-        SupernetSettings.model_validate({"sync_batchnorm": False})
+        SupernetConfig.model_validate({"sync_batchnorm": False})
 
 
 def test_convolutions_stay_and_batchnorm_moves(toy: Toy, digits: ImageData, tmp_path: Path) -> None:

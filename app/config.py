@@ -56,11 +56,11 @@ def _expanded(value: object) -> object:
 _Path = Annotated[Path, BeforeValidator(_expanded), BeforeValidator(_no_null)]
 
 
-class _Settings(BaseModel):
+class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class SupernetSettings(_Settings):
+class SupernetConfig(_Config):
     """The supernet's size and training; part of what defines a study."""
 
     space_options: dict[str, Any] = {}
@@ -85,7 +85,7 @@ class SupernetSettings(_Settings):
         return values
 
 
-class ScoreSettings(_Settings):
+class ScoreConfig(_Config):
     """What an architecture is scored on; part of what defines a study."""
 
     images: Annotated[int, Field(ge=8, le=MAX_IMAGES_OR_ARCHS)] = 32
@@ -96,14 +96,14 @@ CostName = Literal["flops", "latency"]
 """What a network costs: multiply–adds, or milliseconds on this machine."""
 
 
-class LatencySettings(_Settings):
+class LatencyConfig(_Config):
     """What a latency is measured with; part of what defines a study that minimises it."""
 
     batch: Annotated[int, Field(ge=1, le=MAX_IMAGES_OR_ARCHS)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
-class SearchSettings(_Settings):
+class SearchConfig(_Config):
     """How long and with what Optuna searches. `objectives` and `max_flops` define a study."""
 
     objectives: Annotated[tuple[CostName, ...], Field(min_length=1)] = ("flops",)
@@ -121,7 +121,7 @@ class SearchSettings(_Settings):
         return value
 
 
-class StudySettings(_Settings):
+class StudyConfig(_Config):
     """Everything that a run needs to know."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -135,10 +135,10 @@ class StudySettings(_Settings):
     runs: _Path = Path("runs")
     data_dir: _Path = Path("data")
     storage: Annotated[str, BeforeValidator(_no_null), Field(min_length=1)] | None = None
-    supernet: SupernetSettings = SupernetSettings()
-    score: ScoreSettings = ScoreSettings()
-    latency: LatencySettings = LatencySettings()
-    search: SearchSettings = SearchSettings()
+    supernet: SupernetConfig = SupernetConfig()
+    score: ScoreConfig = ScoreConfig()
+    latency: LatencyConfig = LatencyConfig()
+    search: SearchConfig = SearchConfig()
 
     @field_validator("name")
     @classmethod
