@@ -1,0 +1,81 @@
+"""Architectures drawn by their cost, in every space."""
+
+import math
+from itertools import combinations
+from random import Random
+from statistics import fmean
+
+import pytest
+
+import spaces
+from app.sampling import Repair, cost_range, draw, stratified
+from spaces import Space
+
+SPACES = [spaces.create(name, 10, 32, {}) for name in spaces.names() if "toy" not in name]
+
+
+@pytest.fixture(params=SPACES, ids=lambda space: space.name)
+def space(request: pytest.FixtureRequest) -> Space:
+    return request.param
+
+
+def test_no_random_network_lies_outside_the_range(space: Space) -> None:
+    costs, rng = cost_range(space), Random(1)
+    drawn = [space.cost(space.sample(rng)).macs for _ in range(50)]
+    assert costs.lowest <= min(drawn) and max(drawn) <= costs.highest
+    assert space.cost(costs.cheapest).macs == costs.lowest
+    assert space.cost(costs.dearest).macs == costs.highest
+
+
+def test_the_range_of_a_sum_of_choices_is_exact() -> None:
+    costs = cost_range(spaces.create("nasbenchmacro", 10, 32, {}))
+    assert (costs.cheapest, costs.dearest) == ("0" * 8, "2" * 8)
+    mobilenet = spaces.create("mobilenet", 10, 32, {})
+    chosen = [
+        {mobilenet.cost(mobilenet.decode(base | {name: v})).macs for v in choice.choices}
+        for base in [mobilenet.encode(cost_range(mobilenet).cheapest)]
+        for name, choice in mobilenet.choices.items()
+    ]
+    assert all(min(costs) == cost_range(mobilenet).lowest for costs in chosen)
+
+
+def test_stratified_networks_cover_the_range_evenly(space: Space) -> None:
+    costs = cost_range(space)
+    drawn = [arch for _, arch in stratified(Repair(space), 20, Random(0))]
+    logs = sorted(math.log(space.cost(arch).macs / costs.lowest) for arch in drawn)
+    whole = math.log(costs.highest / costs.lowest)
+    apart = [abs(found - whole * i / 19) / whole for i, found in enumerate(logs)]
+    assert len(drawn) == 20
+    # the cells of NAS-Bench-201 leave gaps between the cheapest ones
+    assert fmean(apart) < 0.05 and max(apart) < 0.2
+
+
+def test_stratified_networks_keep_to_the_limit_and_to_the_seed(space: Space) -> None:
+    costs = cost_range(space)
+    repair = Repair(space, math.sqrt(costs.lowest * costs.highest))
+    drawn = list(stratified(repair, 8, Random(0)))
+    assert all(repair.allows(arch) and space.decode(params) == arch for params, arch in drawn)
+    assert max(space.cost(arch).macs for _, arch in drawn) > 0.5 * repair.limit
+    assert drawn == list(stratified(repair, 8, Random(0)))
+
+
+def test_networks_of_one_cost_share_no_more_choices_than_the_cost_demands() -> None:
+    space = spaces.create("mobilenet", 10, 32, {})
+
+    def alike(archs: list[str]) -> float:
+        pairs = combinations([arch.split(",") for arch in archs], 2)
+        return fmean(fmean(a == b for a, b in zip(*pair, strict=True)) for pair in pairs)
+
+    rng = Random(0)
+    uniform = [draw(space, rng)[1] for _ in range(30)]
+    middle = Repair(space, 200e6)
+    limited = [found[1] for _ in range(30) if (found := middle(draw(space, rng)[0], rng))]
+    assert alike(limited) < alike(uniform) + 0.02
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_repaired_networks_are_within_the_limit(space: Space, share: float) -> None:
+    costs, rng = cost_range(space), Random(0)
+    repair = Repair(space, costs.lowest * (costs.highest / costs.lowest) ** share)
+    repaired = [repair(draw(space, rng)[0], rng) for _ in range(20)]
+    assert all(found is not None and repair.allows(found[1]) for found in repaired)
