@@ -27,11 +27,11 @@ from app.interrupt import stop_between_steps
 from app.latency import machine
 from app.objective import Objective
 from app.paths import StudyPaths
-from app.repair import Repair
 from app.report.data import ReportData
 from app.report.files import write_reports
 from app.report.terminal import print_front
 from app.samplers import SpaceExhaustedError, create_sampler
+from app.sampling import Repair
 from app.search import Search
 from app.storage import check_database, open_storage
 from app.study import (

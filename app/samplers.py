@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from app.config import SearchConfig
 from app.registry import Registry
-from app.repair import Repair
+from app.sampling import Drawn, Repair, stratified
 
 MAX_UNIFORM_DRAWS = 1000
 """After so many uniform draws without anything new, the space is enumerated or given up."""
@@ -80,7 +80,8 @@ class SpaceSampler(BaseSampler):
     known architecture; the other samplers may repeat one, which costs no second score.
     """
 
-    def __init__(self, sampler: BaseSampler, repair: Repair, seed: int) -> None:
+    def __init__(self, sampler: BaseSampler, repair: Repair, seed: int, start: int = 0) -> None:
+        """`start` is the number of networks to start with over the whole range of costs."""
         self.sampler = sampler
         self.repair = repair
         self.choices = repair.space.choices
@@ -89,6 +90,7 @@ class SpaceSampler(BaseSampler):
         self.known: set[str] = set()
         """Architectures not to propose again, where the sampler is a genetic algorithm."""
         self._is_ga = isinstance(sampler, BaseGASampler)
+        self._starts = self._stratified_starts(start)
         self._generation = 0
         """The last one whose parents are selected."""
         self._left: list[tuple[Any, ...]] | None = None
@@ -148,6 +150,9 @@ class SpaceSampler(BaseSampler):
             self.known.add(trial.user_attrs.get("arch", ""))
             if trial.distributions == self.choices:
                 trial = self._with_generation(trial, complete)
+                if trial.values:
+                    trial = copy(trial)
+                    trial.values = with_log_costs(trial.values)
                 study._storage.create_new_trial(study._study_id, trial)
                 complete += trial.state is TrialState.COMPLETE
         if isinstance(self.sampler, BaseGASampler):
@@ -185,10 +190,17 @@ class SpaceSampler(BaseSampler):
         while self._left:
             yield dict(zip(self.choices, self._left.pop(), strict=True))
 
+    def _stratified_starts(self, count: int) -> Iterator[Drawn]:
+        """Networks for the trials that the wrapped sampler leaves to chance."""
+        while networks := list(stratified(self.repair, count, self.rng)):
+            yield from networks
+
     def _ask(
         self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         params = self.sampler.sample_relative(study, trial, space)
+        if not params and (start := next(self._starts, None)) is not None:
+            return start[0]
         missing = self.choices.keys() - params.keys()  # start-up trials, and mutated choices
         return {
             name: self.sampler.sample_independent(study, trial, name, choice)
@@ -198,9 +210,16 @@ class SpaceSampler(BaseSampler):
         }
 
 
+def with_log_costs(values: Sequence[float]) -> list[float]:
+    """Values as samplers see them: a network half as dear is as far away on the whole front."""
+    score, *costs = values
+    return [score, *map(math.log, costs)]
+
+
 def create_sampler(config: SearchConfig, repair: Repair, seed: int) -> SpaceSampler:
     """Create the sampler that `config` names."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = SAMPLERS[config.sampler](config, seed)
-    return SpaceSampler(sampler, repair, seed)
+    start = 0 if isinstance(sampler, RandomSampler) else config.population
+    return SpaceSampler(sampler, repair, seed, start)

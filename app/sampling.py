@@ -91,8 +91,8 @@ def stratified(repair: Repair, count: int, rng: Random) -> Iterator[Drawn]:
     for place in rng.sample(range(count), count):
         target = costs.lowest * ratio ** (place / max(count - 1, 1))
         low, high = target * (1 - TOLERANCE), min(target * (1 + TOLERANCE), repair.limit)
-        drawn = steer(repair.space, draw(repair.space, rng), low, high, rng)
-        if repair.allows(drawn[1]):
+        params, _ = steer(repair.space, draw(repair.space, rng), low, high, rng)
+        if (drawn := repair(params, rng)) is not None:
             yield drawn
 
 

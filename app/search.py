@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from app.commit import StudyWriter
 from app.objective import Objective, TrialResult
-from app.samplers import SpaceSampler
+from app.samplers import SpaceSampler, with_log_costs
 from app.trials import own_trials
 
 SECONDS_PER_BATCH = 2.0
@@ -105,7 +105,8 @@ class Search:
         result = self.objective(trial.params)
         for key, value in result.system_attrs.items():
             self.memory._storage.set_trial_system_attr(trial._trial_id, key, value)
-        told = self.memory.tell(trial, result.values, result.state)
+        values = with_log_costs(result.values) if result.values else None
+        told = self.memory.tell(trial, values, result.state)
         # the sampler notes there what it needs after a resume, such as the generation
         attrs = self.memory._storage.get_trial_system_attrs(told._trial_id)
         return self._finish(result, trial.params, attrs, started)

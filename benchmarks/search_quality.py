@@ -29,8 +29,8 @@ import spaces
 from app.cli import run_command
 from app.config import SearchConfig
 from app.errors import InputError
-from app.repair import Repair
 from app.samplers import create_sampler
+from app.sampling import Repair
 from app.study import directions
 
 app = typer.Typer(add_completion=False)

@@ -31,9 +31,9 @@ from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig, database_url
 from app.database import open_write_engine, text_of
 from app.objective import TrialResult
-from app.repair import Repair
 from app.run import SEEDS_APART
 from app.samplers import create_sampler
+from app.sampling import Repair
 from app.search import Search
 from app.storage import open_storage
 from app.study import directions

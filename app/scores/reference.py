@@ -12,7 +12,7 @@ from typing import Any
 from app.atomic import DamagedError, write_json
 from app.console import progress_bar
 from app.errors import InputError
-from app.repair import Repair
+from app.sampling import Repair
 from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space

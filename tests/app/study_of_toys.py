@@ -14,8 +14,8 @@ from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig
 from app.database import open_write_engine, sqlite_url
 from app.objective import TrialResult
-from app.repair import Repair
 from app.samplers import create_sampler
+from app.sampling import Repair
 from app.search import Search
 from app.storage import open_storage
 from app.study import directions

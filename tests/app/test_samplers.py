@@ -6,8 +6,8 @@ from optuna.study import Study
 
 from app.config import SearchConfig
 from app.errors import InputError
-from app.repair import Repair
 from app.samplers import SAMPLERS, SpaceExhaustedError, create_sampler
+from app.sampling import Repair
 from tests.app.study_of_toys import DIRECTIONS, MadeUp
 from tests.toy import OPS, LongToy, Toy
 
@@ -70,7 +70,7 @@ def test_the_last_change_of_a_repair_counts(toy: Toy, monkeypatch: pytest.Monkey
     """With one change allowed, a network that this change makes cheap enough is returned."""
     from random import Random
 
-    monkeypatch.setattr("app.repair.MAX_CHANGES_PER_CHOICE", 1)
+    monkeypatch.setattr("app.sampling.MAX_CHANGES_PER_CHOICE", 1)
     dearest, limit = toy.encode("conv3-conv3-conv3"), toy.cost("conv1-conv1-conv1").macs
     repaired = [Repair(toy, limit)(dearest, Random(seed)) for seed in range(300)]
     assert any(repaired)
