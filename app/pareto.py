@@ -14,7 +14,10 @@ from app.config import CostName, parse_count
 from app.errors import InputError
 from app.trials import completed_trials
 
-KNEE = "the network farthest above the straight line from the front's cheapest to its best"
+KNEE = "the network farthest above the straight line from the front's cheapest to its best, "
+KNEE += "costs on a logarithmic axis"
+
+BUDGETS = 20
 
 
 @dataclass(frozen=True)
@@ -150,18 +153,33 @@ def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("fl
 def knee(front: Sequence[Row], objectives: Sequence[CostName] = ("flops",)) -> Row:
     """Return the row farthest above the straight line from the cheapest to the best.
 
-    All axes are scaled to the front's extent; of several costs, the mean counts.
+    The axes, costs as logarithms, are scaled to the front's extent; of several costs, the mean
+    counts.
     """
 
     def scaled(values: Sequence[float]) -> NDArray[Any]:
         array: NDArray[Any] = np.array(values, float) - min(values)
         return array / (array.max() or 1)
 
-    scores = [row.score for row in front]
-    floor = outer_fence(scores)  # one degenerate network would move the line's end far down
-    gain = scaled([max(score, floor) for score in scores])
-    spent = np.mean([scaled([COSTS[n].of(row) for row in front]) for n in objectives], axis=0)
+    floor = outer_fence([row.score for row in front])
+    # one degenerate network, the cheapest of all, would move the line's end far down
+    front = [row for row in front if row.score >= floor]
+    gain = scaled([row.score for row in front])
+    spent = np.mean(
+        [scaled([math.log(COSTS[n].of(row)) for row in front]) for n in objectives], axis=0
+    )
     return front[int(np.argmax(gain - spent))]
+
+
+def by_budget(front: Sequence[Row], lowest: float, highest: float) -> dict[float, Row | None]:
+    """The best network within each of 20 budgets, evenly spaced in the logarithm of the FLOPs.
+
+    None where no network of the front is within the budget.
+    """
+    budgets = [lowest * (highest / lowest) ** (i / (BUDGETS - 1)) for i in range(BUDGETS)]
+    budgets[-1] = highest  # whatever rounding did
+    within = {b: [row for row in front if row.flops <= b] for b in budgets}
+    return {b: max(rows, key=lambda row: row.score, default=None) for b, rows in within.items()}
 
 
 def outer_fence(scores: Sequence[float]) -> float:

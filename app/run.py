@@ -31,7 +31,7 @@ from app.report.data import ReportData
 from app.report.files import write_reports
 from app.report.terminal import print_front
 from app.samplers import SpaceExhaustedError, create_sampler
-from app.sampling import Repair
+from app.sampling import Repair, cost_range
 from app.search import Search
 from app.storage import check_database, open_storage
 from app.study import (
@@ -45,6 +45,7 @@ from app.study import (
 )
 from app.supernet import distributed
 from app.trials import completed_trials, foreign_trials
+from spaces import Space
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
 
@@ -80,7 +81,7 @@ def run(config: StudyConfig, fresh: bool = False) -> None:
                         "give --study-name NAME for a study beside it"
                     )
                 discard(storage, config, paths)
-            study = begin(config, paths, storage, data, device)
+            study = begin(config, paths, storage, data, space, device)
             context = prepare(config, paths, device, data, space)
             writer = StudyWriter(open_write_engine(url), study._study_id)
             stack.callback(writer.engine.dispose)
@@ -103,6 +104,7 @@ def begin(
     paths: StudyPaths,
     storage: BaseStorage,
     data: ImageData,
+    space: Space,
     device: torch.device,
 ) -> Study:
     """Make the study or check it, keep its settings, and say what is run."""
@@ -113,8 +115,11 @@ def begin(
     if "latency" in config.search.objectives:
         check_machine(study, machine(device, config.latency.threads))
     write_json(paths.study_file, config.to_save())
+    costs = cost_range(space)
     out.print(
-        f"Study {config.name}: space {config.space}, data {config.dataset} "
+        f"Study {config.name}: space {config.space} "
+        f"({costs.lowest / 1e6:.3g} M to {costs.highest / 1e6:.3g} M multiply–adds), "
+        f"data {config.dataset} "
         f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
         f"{data.image_size} px), {device_name(device)}, seed {config.seed}"
     )

@@ -72,6 +72,7 @@ def front_chart(data: ReportData, study: Study, number: int, cost: Cost) -> Char
         target_names=[cost.title, "score"],
         targets=lambda trial: (trial.values[number], trial.values[0]),
     )
+    figure.update_xaxes(type="log")
     for trace, name in zip(figure.data, ("breaks --max-flops", "trial", "front"), strict=True):
         trace.update(name=name, showlegend=bool(trace.x), marker_showscale=False)
     figure.data[-1].marker.update(color=RED, size=8)

@@ -10,9 +10,10 @@ from optuna.trial import TrialState
 from scipy.stats import percentileofscore
 
 from app.config import StudyConfig
-from app.pareto import COSTS, Cost, Row, completed_rows, knee, pareto_front
+from app.pareto import COSTS, Cost, Row, by_budget, completed_rows, knee, pareto_front
 from app.paths import StudyPaths
 from app.retrain.result import Result, best_of, read_results
+from app.sampling import cost_range
 from app.scores.composite import Composite
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_or_refuse
@@ -98,6 +99,13 @@ class ReportData:
     def knee(self) -> Row | None:
         """The knee of the front; None without a front."""
         return knee(self.front, self.config.search.objectives) if self.front else None
+
+    @cached_property
+    def budgets(self) -> dict[float, Row | None]:
+        """The best network within each of 20 budgets of multiply-adds over the space's range."""
+        costs = cost_range(self.space)
+        limit = self.config.search.max_flops or costs.highest
+        return by_budget(self.front, costs.lowest, min(costs.highest, limit))
 
     def percentile(self, row: Row) -> float:
         """The share of random networks that score lower, in percent; ties count half."""

@@ -34,10 +34,18 @@ def write_reports(paths: StudyPaths, data: ReportData) -> None:
 
 
 def write_front(path: Path, data: ReportData) -> None:
-    """Write the front as CSV, one row an architecture."""
-    rows = [{**asdict(row), "percentile": data.percentile(row)} for row in data.front]
+    """Write the front as CSV, one row an architecture, with the budgets that it is best for."""
+    rows = [
+        {
+            **asdict(row),
+            "percentile": data.percentile(row),
+            "budgets": " ".join(f"{b:.0f}" for b, best in data.budgets.items() if best == row),
+        }
+        for row in data.front
+    ]
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*Row.__dataclass_fields__, "percentile"], lineterminator="\n")
+    columns = [*Row.__dataclass_fields__, "percentile", "budgets"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

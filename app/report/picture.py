@@ -45,6 +45,9 @@ def write_picture(path: Path, data: ReportData) -> None:
             axes.set_ylim(bottom=lowest - 0.05 * (scores.max() - lowest))
             note = f"{hidden} lower trials not shown"
             axes.text(0.01, 0.01, note, transform=axes.transAxes, color="grey", fontsize=8)
+        axes.set_xscale("log")
+        for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            axis("{x:g}")
         axes.set(xlabel=cost.title, ylabel="score (sum of log-quantiles)")
         axes.legend(loc="lower right")
         axes.grid(alpha=0.3)

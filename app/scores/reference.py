@@ -12,7 +12,7 @@ from typing import Any
 from app.atomic import DamagedError, write_json
 from app.console import progress_bar
 from app.errors import InputError
-from app.sampling import Repair
+from app.sampling import Repair, cost_range
 from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
@@ -82,10 +82,9 @@ def sample_architectures(
         if len(found) == count or (max_flops is not None and draw - last == MAX_IDLE_DRAWS - 1):
             break
     if not found and max_flops is not None:
-        cheapest = min(space.cost(space.sample(rng)).macs for _ in range(100))
         raise InputError(
-            f"no network within {max_flops / 1e6:g} M multiply–adds was found (the cheapest of "
-            f"100 random ones needs {cheapest / 1e6:.3g} M): raise --max-flops"
+            f"no network is within {max_flops / 1e6:g} M multiply–adds: the cheapest of the space "
+            f"takes {cost_range(space).lowest / 1e6:.3g} M; raise --max-flops"
         )
     return list(found)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.errors import InputError
-from app.pareto import Row, knee, outer_fence, pareto_front, pick_from
+from app.pareto import Row, by_budget, knee, outer_fence, pareto_front, pick_from
 
 
 def row(trial: int, score: float, flops: int, feasible: bool = True) -> Row:
@@ -41,17 +41,25 @@ def curve(scores: list[float], flops: list[int]) -> list[Row]:
 
 
 def test_the_knee_is_farthest_above_the_line() -> None:
-    assert knee(curve([0, 6, 7, 8], [0, 1, 2, 4])).trial == 1
-    assert knee(curve([0, 1, 2], [0, 10, 20])).trial == 0
+    assert knee(curve([0, 6, 7, 8], [1, 2, 4, 16])).trial == 1
+    assert knee(curve([0, 1, 2], [1, 2, 4])).trial == 0
     assert knee(curve([1], [5])).trial == 0
-    three = zip(curve([0, 7, 8], [0, 1, 4]), (4.0, 0.0, 2.0), strict=True)
+    three = zip(curve([0, 7, 8], [1, 2, 16]), (4.0, 1.0, 2.0), strict=True)
     timed = [replace(row, latency_ms=ms) for row, ms in three]
     assert knee(timed, ("flops", "latency")).trial == 1  # sorted by neither
 
 
 def test_a_degenerate_network_does_not_move_the_knee() -> None:
-    front = curve([0, 3, 6, 7, 7.2, 8], [2, 5, 6, 7, 8, 30])
-    assert knee(front).trial == knee([row(9, -1e6, 1), *front]).trial == 3
+    front = curve([0, 3, 6, 7, 7.2, 8], [20, 50, 60, 70, 80, 300])
+    assert knee(front).trial == knee([row(9, -1e6, 19), *front]).trial == 3
+
+
+def test_each_budget_gets_the_best_network_within_it() -> None:
+    front = curve([0, 1, 2], [9, 90, 900])
+    best = by_budget(front, 1, 10**19)
+    assert list(best) == pytest.approx([10.0**i for i in range(20)])
+    trials = [None if found is None else found.trial for found in best.values()]
+    assert trials == [None, 0, 1, *[2] * 17]
 
 
 def test_the_fence_is_tukeys() -> None:

@@ -50,7 +50,7 @@ def test_a_limited_sample_keeps_to_the_limit_and_an_impossible_limit_is_refused(
     sample = sample_architectures(toy, 26, seed=0, max_flops=limit)
     assert len(sample) == sum(cost <= limit for cost in costs)
     assert all(toy.cost(arch).macs <= limit for arch in sample)
-    with pytest.raises(InputError, match=r"no network within 0.001 M .* raise --max-flops"):
+    with pytest.raises(InputError, match=r"no network is within 0.001 M .* raise --max-flops"):
         sample_architectures(toy, 8, seed=0, max_flops=1000)
 
 
