@@ -18,7 +18,6 @@ from app.atomic import is_file
 from app.config import DATABASE, database_url
 from app.diagram import svg
 from app.errors import InputError
-from app.overview import SHOWN_FIRST, OverviewStorage
 from app.report.data import ReportData
 from app.report.notes import study_note, trial_note
 from app.storage import open_storage
@@ -78,22 +77,14 @@ def _write_note(place: Study | Trial, text: str) -> None:
         optuna_dashboard.save_note(place, new)
 
 
-def serve(
-    runs: Path, storage_url: str | None, port: int, every_trial: bool = False, host: str = LOCAL[0]
-) -> None:
-    """Serve until interrupted; of large studies only a part, unless with `every_trial`.
+def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) -> None:
+    """Serve until interrupted.
 
     Raises InputError if there is no database or the port is taken.
     """
     if storage_url is None and not is_file(runs / DATABASE):
         raise InputError(f"there is no database '{runs / DATABASE}' yet: run a study first")
     storage = open_storage(database_url(runs, storage_url))
-    storage = storage if every_trial else OverviewStorage(storage)
-    for study in storage.get_all_studies():  # read now, so that the first page is quick
-        count = len(storage.get_all_trials(study._study_id, deepcopy=False))
-        if count > SHOWN_FIRST and not every_trial:
-            parts = "trials are shown, the front among them; --every-trial shows all"
-            print(f"{study.study_name}: {count} {parts}")
     if host not in LOCAL:
         print("The dashboard has no login: whoever reaches this address can change the studies.")
     print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
