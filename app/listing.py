@@ -10,7 +10,7 @@ from rich.table import Table
 from app.atomic import is_file
 from app.config import DATABASE, database_url
 from app.storage import open_storage
-from app.study_file import load_preset, presets
+from app.study_file import load_config, presets
 
 
 def print_studies(runs: Path, storage_url: str | None) -> None:
@@ -23,7 +23,7 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
             counts[name] = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     table = Table("study", "space", "data", "supernet", "trials", "folder")
     for name in presets():
-        preset = load_preset(name)
+        preset = load_config(name, resume=False)
         done = counts.pop(name, 0)
         table.add_row(
             name,
