@@ -1,5 +1,6 @@
 """The configuration of a study: every field, its type, limits and default."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -48,12 +49,12 @@ def _no_null(value: object) -> object:
     return value
 
 
-def _expanded(value: object) -> object:
-    """Expand `~`, which a shell leaves in `--runs=~/x`."""
-    return Path(value).expanduser() if isinstance(value, str | Path) else value
+def _expand_home(value: object) -> object:
+    """Expand `~`, except of a user that does not exist."""
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
 
 
-_Path = Annotated[Path, BeforeValidator(_expanded), BeforeValidator(_no_null)]
+_Path = Annotated[Path, BeforeValidator(_expand_home), BeforeValidator(_no_null)]
 
 
 class _Config(BaseModel):

@@ -14,13 +14,13 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import Trial
 
-from app.atomic import is_file
-from app.config import DATABASE, database_url
+from app.config import database_url
+from app.database import shown
 from app.diagram import svg
 from app.errors import InputError
 from app.report.data import ReportData
 from app.report.notes import study_note, trial_note
-from app.storage import open_storage
+from app.storage import open_existing
 
 DRAWING, ARTIFACTS = "architecture.svg", "dashboard:artifacts:"
 MARK = "*This note is written by the search; remove this line to keep your edits.*"
@@ -31,7 +31,8 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 def artifact_store(runs: Path) -> FileSystemArtifactStore:
     """Return the store of all studies of a runs folder, which it makes if necessary."""
     folder = runs / "artifacts"
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # who may not write here reads what is there
+        folder.mkdir(parents=True, exist_ok=True)
     return FileSystemArtifactStore(folder)
 
 
@@ -82,9 +83,10 @@ def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) 
 
     Raises InputError if there is no database or the port is taken.
     """
-    if storage_url is None and not is_file(runs / DATABASE):
-        raise InputError(f"there is no database '{runs / DATABASE}' yet: run a study first")
-    storage = open_storage(database_url(runs, storage_url))
+    url = database_url(runs, storage_url)
+    storage = open_existing(url)
+    if storage is None:
+        raise InputError(f"there is no database '{shown(url)}' yet: run a study first")
     if host not in LOCAL:
         print("The dashboard has no login: whoever reaches this address can change the studies.")
     print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)

@@ -1,12 +1,15 @@
 """Database URLs and connections: SQLite files, and PostgreSQL servers for many machines."""
 
+import os
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from app.errors import InputError
 
@@ -27,13 +30,13 @@ _KEEPALIVE = {
 }
 """libpq gives up on a dead server within half a minute instead of two hours."""
 
-_SERVER_KEEPALIVE = (
-    "tcp_keepalives_idle = 10",
-    "tcp_keepalives_interval = 5",
-    "tcp_keepalives_count = 3",
-    "tcp_user_timeout = 25000",
-    "idle_in_transaction_session_timeout = 60000",
-)
+_SERVER_KEEPALIVE = """
+SET SESSION tcp_keepalives_idle = 10;
+SET SESSION tcp_keepalives_interval = 5;
+SET SESSION tcp_keepalives_count = 3;
+SET SESSION tcp_user_timeout = 25000;
+SET SESSION idle_in_transaction_session_timeout = 60000
+"""
 """The server gives up on a dead client as quickly, and so frees the locks it held."""
 
 
@@ -53,7 +56,13 @@ def parse_url(text: str) -> URL:
             "in a password write @ as %40, : as %3A and / as %2F"
         ) from None
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
-        return _checked_sqlite(url)
+        if url.database in (None, "", ":memory:"):
+            raise InputError(
+                "the storage must be a file or a server: trials in memory would be lost"
+            )
+        if url.query:
+            raise InputError("an SQLite storage takes no options: give sqlite:///FILE alone")
+        return url
     if backend != "postgresql":
         raise InputError(
             f"'{url.drivername[:50]}' databases are not supported: "
@@ -67,14 +76,6 @@ def parse_url(text: str) -> URL:
         raise InputError(
             f"no driver for {shown(url)} is installed: pip install -r requirements-postgresql.txt"
         ) from None
-    return url
-
-
-def _checked_sqlite(url: URL) -> URL:
-    if url.database in (None, "", ":memory:"):
-        raise InputError("the storage must be a file or a server: trials in memory would be lost")
-    if url.query:
-        raise InputError("an SQLite storage takes no options: give sqlite:///FILE alone")
     return url
 
 
@@ -117,12 +118,14 @@ def reason(error: Exception, url: URL) -> str:
 
 
 def engine_options(url: URL) -> dict[str, Any]:
-    """Options for `create_engine`.
+    """Options for `create_engine`. A file that this user cannot write is opened for reading.
 
     SQLite writers wait for each other. A server may have closed an idle connection, so it is
     tested before use; READ COMMITTED is asked for, as a count after `SELECT … FOR UPDATE` would
     be stale under the stricter levels that a server may have as its default.
     """
+    if is_read_only(url):
+        return {"creator": lambda: connect_read_only(url), "poolclass": NullPool}
     if is_sqlite(url):
         return {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_A_LOCK}}
     return {
@@ -130,6 +133,27 @@ def engine_options(url: URL) -> dict[str, Any]:
         "pool_pre_ping": True,
         "isolation_level": "READ COMMITTED",
     }
+
+
+def is_read_only(url: URL) -> bool:
+    """Whether this user cannot write an SQLite file, or the files that SQLite keeps beside it."""
+    if not is_sqlite(url):
+        return False
+    path = Path(url.database or "")
+    return any(p.exists() and not os.access(p, os.W_OK) for p in (path, path.parent))
+
+
+def connect_read_only(url: URL) -> sqlite3.Connection:
+    """Connect to an SQLite file for reading, also where this user can write nothing.
+
+    A reader shares its locks with writers through files beside the database. Where they are
+    missing nobody is writing, and who cannot make them reads without locks.
+    """
+    path = Path(url.database or "").absolute()
+    unlocked = is_read_only(url) and not Path(f"{path}-wal").exists()
+    uri = f"{path.as_uri()}?mode=ro{'&immutable=1' if unlocked else ''}"
+    timeout = SECONDS_TO_WAIT_FOR_A_LOCK
+    return sqlite3.connect(uri, uri=True, timeout=timeout, check_same_thread=False)
 
 
 def configure(engine: Engine, synchronous: str = "NORMAL") -> None:
@@ -145,10 +169,7 @@ def configure(engine: Engine, synchronous: str = "NORMAL") -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             return
-        cursor = connection.cursor()
-        for setting in _SERVER_KEEPALIVE:
-            cursor.execute(f"SET SESSION {setting}")
-        cursor.close()
+        connection.cursor().execute(_SERVER_KEEPALIVE)
         connection.commit()
 
     event.listen(engine, "connect", on_connect)
@@ -169,9 +190,6 @@ def open_write_engine(url: URL) -> Engine:
         def on_connect(connection: Any, record: object) -> None:
             connection.isolation_level = None  # transactions begin below, not in the driver
 
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
         event.listen(engine, "connect", on_connect)
-        event.listen(engine, "begin", begin)
+        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine

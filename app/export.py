@@ -27,7 +27,7 @@ from app.report.commands import study_command
 from app.retrain.candidate import load_best
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.retrain.result import Result, best_of, read_results
-from app.storage import open_storage
+from app.storage import open_existing
 from app.study import find_study
 
 FORMAT = "bnnas exported network 1"
@@ -55,8 +55,8 @@ def export(
     paths = StudyPaths(config.folder)
     data, space = open_data(config, paths, CPU, search=False)
     definition = study_definition(config, data)
-    known = config.storage or paths.folder.exists()
-    study = known and find_study(open_storage(config.storage_url), config.name, definition)
+    storage = open_existing(config.storage_url)
+    study = find_study(storage, config.name, definition) if storage else None
     rows = completed_rows(study) if study else []
     chosen = choose(space, rows, selection, config.search.objectives)
     if len(chosen) != 1:

@@ -1,5 +1,6 @@
 """The `studies` command: the presets and stored studies, and how far each has come."""
 
+import os
 from pathlib import Path
 
 import optuna
@@ -7,23 +8,27 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
-from app.atomic import is_file
-from app.config import DATABASE, database_url
-from app.storage import open_storage
-from app.study_file import load_preset, presets
+from app.config import database_url
+from app.database import shown
+from app.errors import InputError
+from app.storage import open_existing
+from app.study_file import load_config, presets
 
 
 def print_studies(runs: Path, storage_url: str | None) -> None:
     """Print one line for each preset and each stored study."""
     counts: dict[str, int] = {}
-    if storage_url or is_file(runs / DATABASE):
-        storage = open_storage(database_url(runs, storage_url))
+    url = database_url(runs, storage_url)
+    storage = open_existing(url)
+    if storage is None and storage_url:
+        raise InputError(f"there is no database {shown(url)} yet")
+    if storage is not None:
         for name in optuna.get_all_study_names(storage):
             study = optuna.load_study(study_name=name, storage=storage)
             counts[name] = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     table = Table("study", "space", "data", "supernet", "trials", "folder")
     for name in presets():
-        preset = load_preset(name)
+        preset = load_config(name, resume=False)
         done = counts.pop(name, 0)
         table.add_row(
             name,
@@ -31,14 +36,19 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
             preset.dataset,
             _supernet(runs / name),
             f"{done}/{preset.search.trials}",
-            str(runs / name) if (runs / name).exists() else "not started",
+            str(runs / name) if _is_there(runs / name) else "not started",
         )
     for name, done in counts.items():
         table.add_row(name, "", "", _supernet(runs / name), str(done), str(runs / name))
     Console(highlight=False).print(table)
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is something that this user may see."""
+    return os.access(path, os.F_OK)
+
+
 def _supernet(folder: Path) -> str:
-    if (folder / "reference.json").exists():
+    if _is_there(folder / "reference.json"):
         return "trained"
-    return "started" if (folder / "supernet.pt").exists() else "–"
+    return "started" if _is_there(folder / "supernet.pt") else "–"

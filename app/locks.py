@@ -5,12 +5,13 @@ nothing to take over. For an SQLite database the locks are files beside it; a se
 PostgreSQL advisory locks, each held by a connection of its own, and hold between machines.
 """
 
+import errno
 import hashlib
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from filelock import ReadWriteLock, Timeout
 from sqlalchemy import create_engine, func, select
@@ -24,16 +25,19 @@ from app.errors import InputError
 SECONDS_BETWEEN_TRIES = 0.3
 
 
-class _Lock(Protocol):
-    def try_acquire(self, shared: bool) -> bool:
-        """Take the lock unless another process holds it."""
-
-    def release(self) -> None:
-        """Give it back, if it was taken."""
-
-
 class _FileLock:
     def __init__(self, path: Path) -> None:
+        """Make the folder of the lock. Raises InputError if that or the lock cannot be written."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not all(os.access(p, os.W_OK) for p in (path.parent, path) if p.exists()):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise InputError(
+                f"cannot write to '{path.parent}' ({error.strerror}): give --runs DIR"
+            ) from None
         self._lock = ReadWriteLock(path, is_singleton=False)
 
     def try_acquire(self, shared: bool) -> bool:
@@ -53,9 +57,8 @@ class _AdvisoryLock:
         engine = create_engine(url, **engine_options(url) | {"poolclass": NullPool})
         configure(engine)
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._key = int.from_bytes(
-            hashlib.sha256(f"bnnas {name}".encode()).digest()[:8], signed=True
-        )
+        digest = hashlib.sha256(f"bnnas {name}".encode()).digest()
+        self._key = int.from_bytes(digest[:8], signed=True)
 
     def try_acquire(self, shared: bool) -> bool:
         call = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
@@ -65,45 +68,35 @@ class _AdvisoryLock:
         self._connection.close()  # the session ends, and its locks with it
 
 
-@contextmanager
-def preparing(url: URL, study: str) -> Iterator[None]:
+_Lock = _FileLock | _AdvisoryLock
+
+
+def preparing(url: URL, study: str) -> AbstractContextManager[None]:
     """Hold the lock under which a study is made, prepared or deleted, waiting for it if need be."""
-    with _holding(_lock(url, f"{study}.prepare"), f"the process that prepares study {study}"):
-        yield
+    return _holding(_lock(url, f"{study}.prepare"), f"the process that prepares study {study}")
 
 
-@contextmanager
-def creating_tables(url: URL) -> Iterator[None]:
+def creating_tables(url: URL) -> AbstractContextManager[None]:
     """Hold the lock under which one process at a time creates the tables of a database."""
-    with _holding(_lock(url, "create"), "the process that creates the database"):
-        yield
+    return _holding(_lock(url, "create"), "the process that creates the database")
 
 
-@contextmanager
-def writing(folder: Path, wait: bool = True) -> Iterator[None]:
+def searching(url: URL, study: str) -> AbstractContextManager[None]:
+    """Hold the shared lock of a process that adds trials."""
+    lock = _lock(url, f"{study}.search")
+    return _holding(lock, "the process that deletes the study", shared=True)
+
+
+def writing(folder: Path, wait: bool = True) -> AbstractContextManager[None]:
     """Hold the lock under which the files of a folder are made.
 
     Raises InputError if the folder cannot be written, or if another process holds the lock and
     is not to be waited for.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _FileLock(folder / "lock")
-        if not wait and not lock.try_acquire(shared=False):
-            raise InputError(f"another process is writing to '{folder}': wait for it to end")
-        with _holding(lock, f"the process that writes to {folder}"):
-            yield
-    except PermissionError as error:
-        raise InputError(
-            f"cannot write to '{folder}' ({error.strerror}): give --runs DIR"
-        ) from None
-
-
-@contextmanager
-def searching(url: URL, study: str) -> Iterator[None]:
-    """Hold the shared lock of a process that adds trials."""
-    with _holding(_lock(url, f"{study}.search"), "the process that deletes the study", shared=True):
-        yield
+    lock = _FileLock(folder / "lock")
+    if not wait and not lock.try_acquire(shared=False):
+        raise InputError(f"another process is writing to '{folder}': wait for it to end")
+    return _holding(lock, f"the process that writes to {folder}")
 
 
 def is_searched(url: URL, study: str) -> bool:
@@ -119,12 +112,7 @@ def _lock(url: URL, name: str) -> _Lock:
     if not is_sqlite(url):
         return _AdvisoryLock(url, name)
     database = Path(url.database or "")
-    folder = database.parent / ".locks"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write beside '{database}' ({error.strerror})") from None
-    return _FileLock(folder / f"{database.name}.{name}")
+    return _FileLock(database.parent / ".locks" / f"{database.name}.{name}")
 
 
 @contextmanager

@@ -1,77 +1,111 @@
-"""Options of `python main.py`, and the fields of a study that they set."""
+"""Options of `python main.py`: a table of those that set fields of a study, and the recipe's."""
 
+import functools
+import inspect
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from app.errors import InputError
+from app.retrain.recipe import Recipe, make_recipe, option_name
 
-FIELDS = {
-    "runs": "runs",
-    "dataset": "dataset",
-    "data_dir": "data_dir",
-    "image_size": "image_size",
-    "space": "space",
-    "trials": "search.trials",
-    "train_steps": "supernet.steps",
-    "batchnorm": "batchnorm",
-    "sampler": "search.sampler",
-    "max_flops": "search.max_flops",
-    "objective": "search.objectives",
-    "seed": "seed",
-    "device": "device",
-    "storage": "storage",
-    "study_name": "name",
+Command = Callable[..., None]
+
+
+class StudyOption(NamedTuple):
+    """An option, and the field of a study file that it sets."""
+
+    field: str
+    annotation: Any
+    """Of a parameter that typer makes an option of."""
+
+
+def _option(field: str, kind: Any, text: str, **more: Any) -> StudyOption:
+    return StudyOption(field, Annotated[kind | None, typer.Option(help=text, **more)])
+
+
+OPTIONS = {
+    "runs": _option("runs", Path, "Folder of database and studies [runs]."),
+    "dataset": _option("dataset", str, "A data set's name or an image folder."),
+    "data_dir": _option("data_dir", Path, "Where downloads are kept [data]."),
+    "image_size": _option("image_size", int, "Pixels a side [32]."),
+    "space": _option("space", str, "Search space."),
+    "trials": _option("search.trials", int, "Total number of trials to reach [200]."),
+    "train_steps": _option("supernet.steps", int, "Training steps of the supernet [1000]."),
+    "batchnorm": _option("batchnorm", str, "unbiased or biased [unbiased]."),
+    "sampler": _option("search.sampler", str, "nsga2, nsga3, tpe, gp or random [nsga2]."),
+    "max_flops": _option(
+        "search.max_flops", str, "Most multiply–adds of a network, such as 80M [no limit]."
+    ),
+    "objective": _option(
+        "search.objectives", list[str], "flops, latency, or both, minimised [flops]."
+    ),
+    "seed": _option("seed", int, "Seed of everything random [0]."),
+    "device": _option("device", str, "auto, cpu, cuda, cuda:1, … [auto]."),
+    "storage": _option(
+        "storage", str, "Database URL [studies.db in --runs].", envvar="BNNAS_STORAGE"
+    ),
+    "study_name": _option("name", str, "Name to keep the study under."),
 }
-"""Field of a study file by option; `--set FIELD=VALUE` sets any other."""
+SET = _option("", list[str], "Any field of the study file.", metavar="FIELD=VALUE")
+"""`--set FIELD=VALUE`, for fields that have no option of their own."""
 
-Study = Annotated[
-    str, typer.Option(help="A study that was run, a preset, or a study file (.toml).")
-]
-Runs = Annotated[Path | None, typer.Option(help="Folder of database and studies [runs].")]
-Dataset = Annotated[str | None, typer.Option(help="A data set's name or an image folder.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where downloads are kept [data].")]
-ImageSize = Annotated[int | None, typer.Option(help="Pixels a side [32].")]
-Space = Annotated[str | None, typer.Option(help="Search space.")]
-Trials = Annotated[int | None, typer.Option(help="Total number of trials to reach [200].")]
-TrainSteps = Annotated[int | None, typer.Option(help="Training steps of the supernet [1000].")]
-BatchNorm = Annotated[str | None, typer.Option(help="unbiased or biased [unbiased].")]
-Sampler = Annotated[str | None, typer.Option(help="nsga2, nsga3, tpe, gp or random [nsga2].")]
-MaxFlops = Annotated[
-    str | None, typer.Option(help="Most multiply–adds of a network, such as 80M [no limit].")
-]
-Costs = Annotated[
-    list[str] | None, typer.Option(help="flops, latency, or both, minimised [flops].")
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random [0].")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, … [auto].")]
-Storage = Annotated[
-    str | None,
-    typer.Option(help="Database URL [studies.db in --runs].", envvar="BNNAS_STORAGE"),
-]
-StudyName = Annotated[str | None, typer.Option(help="Name to keep the study under.")]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the study file."),
-]
-
-TrialNumbers = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
-Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
-Picks = Annotated[
-    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or max-latency=5 (ms).")
-]
+FILES = ("runs", "dataset", "data_dir")
+STORED = ("storage", "study_name", "set")
+"""Groups of options that several commands have."""
 
 
-def overrides(context: typer.Context) -> dict[str, Any]:
-    """The fields that a command line sets, by dotted name. Raises InputError for a bad `--set`."""
-    given = {
-        FIELDS[name]: value
-        for name, value in context.params.items()
-        if name in FIELDS and value not in (None, (), [])
-    }
-    return given | _assignments(context.params.get("set_") or [])
+def study_options(*names: str) -> Callable[[Command], Command]:
+    """Give a command the options `names`, and what they set as its argument `given`.
+
+    `given` holds the values on the command line by dotted field, such as `search.trials`.
+    """
+
+    def collect(values: dict[str, Any]) -> dict[str, Any]:
+        assigned = _assignments(values.pop("set", None) or [])
+        return {OPTIONS[k].field: v for k, v in values.items() if v not in (None, [])} | assigned
+
+    options = {name: OPTIONS.get(name, SET).annotation for name in names}
+    return _replace_argument("given", options, collect)
+
+
+def recipe_options(command: Command) -> Command:
+    """Give a command an option for each field of Recipe, and the recipe as argument `recipe`."""
+    options: dict[str, Any] = {}
+    for field, info in Recipe.model_fields.items():
+        option = option_name(field)
+        text = f"{info.description} [{info.default}]"
+        kind: Any = info.annotation
+        flag = kind is bool  # which typer would also give a --no-…
+        more = typer.Option(option, help=info.description) if flag else typer.Option(help=text)
+        options[option[2:].replace("-", "_")] = Annotated[kind | None, more]
+    return _replace_argument("recipe", options, make_recipe)(command)
+
+
+def _replace_argument(
+    argument: str, options: dict[str, Any], collect: Callable[[dict[str, Any]], Any]
+) -> Callable[[Command], Command]:
+    """Replace an argument of a command by options, from whose values `collect` makes it."""
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in options.items()
+    ]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            collected = collect({name: values.pop(name) for name in options})
+            command(**values, **{argument: collected})
+
+        signature = inspect.signature(command)
+        own = [p for p in signature.parameters.values() if p.name != argument]
+        vars(run)["__signature__"] = signature.replace(parameters=[*own, *parameters])
+        return run
+
+    return decorate
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:

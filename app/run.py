@@ -4,7 +4,6 @@ import shlex
 import sqlite3
 from contextlib import ExitStack
 
-import optuna
 import torch
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -33,7 +32,7 @@ from app.report.terminal import print_front
 from app.samplers import SpaceExhaustedError, create_sampler
 from app.sampling import Repair, cost_range
 from app.search import Search
-from app.storage import check_database, open_storage
+from app.storage import check_database, delete_study, open_storage
 from app.study import (
     check_choices,
     check_machine,
@@ -66,7 +65,7 @@ def run(config: StudyConfig, fresh: bool = False) -> None:
     paths = StudyPaths(config.folder)
     paths.check_writable()
     url = config.storage_url
-    if config.storage:  # the default one lies in a folder that may not exist yet
+    if config.storage or config.runs.is_dir():  # the default one's folder may not exist yet
         check_database(url)
     data, space = open_data(config, paths, device)  # nothing is written before input is read
     with ExitStack() as stack:
@@ -130,7 +129,7 @@ def discard(storage: BaseStorage, config: StudyConfig, paths: StudyPaths) -> Non
     """Delete the study, its trials and what a run made; retrained networks stay."""
     if find_study(storage, config.name) is not None:  # refuses another program's
         discard_artifacts(storage, config.name, config.runs)
-        optuna.delete_study(study_name=config.name, storage=storage)
+        delete_study(storage, config.storage_url, config.name)
     paths.discard()
 
 

@@ -1,23 +1,29 @@
 """The database of trials as an Optuna storage: one for all studies."""
 
 import os
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import optuna
+from alembic.migration import MigrationContext
 from optuna.storages import BaseStorage, RDBStorage
-from sqlalchemy import create_engine
+from optuna.storages._rdb.models import BaseModel, TrialModel
+from sqlalchemy import create_engine, delete, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from app.atomic import is_file
 from app.backup import backups
 from app.database import (
-    SECONDS_TO_WAIT_FOR_A_LOCK,
     configure,
+    connect_read_only,
     engine_options,
+    is_read_only,
     is_sqlite,
+    open_write_engine,
     reason,
     shown,
     text_of,
@@ -38,41 +44,88 @@ def open_storage(url: URL) -> BaseStorage:
     program or another version of Optuna.
     """
     check_database(url)
+    with creating_tables(url):
+        return _open(url)
+
+
+def open_existing(url: URL, write: bool = False) -> BaseStorage | None:
+    """Open a storage that holds studies, for reading alone where this user cannot write it.
+
+    Creates nothing: returns None for a database that is not there or has no tables. Raises
+    InputError as `open_storage` does; with `write`, also for a database that is read-only.
+    """
+    if is_sqlite(url) and not is_file(Path(url.database or "")):
+        return None
+    check_database(url, write)
+    return _open(url) if _has_tables(url) else None
+
+
+def delete_study(storage: BaseStorage, url: URL, name: str) -> None:
+    """Delete a study and its trials, with one statement per table.
+
+    Optuna takes some statements per trial, each a journey to the server.
+    """
+    study_id = storage.get_study_id_from_name(name)
+    ours = select(TrialModel.trial_id).where(TrialModel.study_id == study_id)
+    engine = open_write_engine(url)
+    with engine.begin() as connection:
+        for table in reversed(BaseModel.metadata.sorted_tables):  # what refers to others first
+            if "trial_id" in table.c:
+                connection.execute(delete(table).where(table.c.trial_id.in_(ours)))
+    engine.dispose()
+    optuna.delete_study(study_name=name, storage=storage)
+
+
+def check_database(url: URL, write: bool = True) -> None:
+    """Look at a database before anything is written.
+
+    Raises InputError for a server that lets nobody in and a file that cannot be one of ours, or
+    that is not to be written by this user, where `write` asks for that.
+    """
+    if is_sqlite(url):
+        _check_sqlite_file(url, write)
+    else:
+        _has_tables(url)
+
+
+def _open(url: URL) -> BaseStorage:
     try:
-        with creating_tables(url):
-            storage = RDBStorage(text_of(url), engine_kwargs=engine_options(url))
+        storage = RDBStorage(text_of(url), engine_kwargs=engine_options(url))
     except SQLAlchemyError as error:
         raise _unreachable(url, error) from None
     except RuntimeError:
+        place = shlex.quote(f"sqlite:///{url.database}" if is_sqlite(url) else shown(url))
         raise InputError(
             f"the database {shown(url)} was made by another version of Optuna: install that "
-            f"version, or run: optuna storage upgrade --storage '{shown(url)}'"
+            f"version, or run: optuna storage upgrade --storage {place}"
         ) from None
-    configure(storage.engine)
+    if not is_read_only(url):
+        configure(storage.engine)
     return optuna.storages.get_storage(storage)
 
 
-def check_database(url: URL) -> None:
-    """Look at a database before anything is written.
-
-    Raises InputError for a server that lets nobody in and a file that cannot be one of ours.
-    """
-    if is_sqlite(url):
-        _check_sqlite_file(Path(url.database or ""))
-        return
+def _has_tables(url: URL) -> bool:
+    """Whether Optuna's tables are there: their version is written last."""
     try:
-        options = engine_options(url) | {"poolclass": NullPool}
-        create_engine(url, **options).connect().close()
+        engine = create_engine(url, **engine_options(url) | {"poolclass": NullPool})
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision() is not None
     except (SQLAlchemyError, ValueError, TypeError) as error:  # a malformed host name, say
         raise _unreachable(url, error) from None
 
 
-def _check_sqlite_file(path: Path) -> None:
+def _check_sqlite_file(url: URL, write: bool) -> None:
+    path = Path(url.database or "")
     try:
         if path.is_dir():
             raise InputError(f"the database '{path}' is a folder")
         if not path.parent.is_dir():
             raise InputError(f"the folder of the database '{path}' does not exist: create it first")
+        if write and is_read_only(url):
+            raise InputError(
+                f"the database '{path}' is read-only for this user: give --runs DIR or --storage "
+                "URL for another one, or ask its owner for write access to it and its folder"
+            )
         if not path.exists() or not path.stat().st_size:
             return
         # never opened but by SQLite: closing a file drops all of a process's locks on it
@@ -81,9 +134,7 @@ def _check_sqlite_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the database '{str(path)[:200]}' ({error})") from None
     try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        timeout = SECONDS_TO_WAIT_FOR_A_LOCK
-        with closing(sqlite3.connect(uri, uri=True, timeout=timeout)) as connection:
+        with closing(connect_read_only(url)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {name for (name,) in rows}
             if tables and path.stat().st_size <= MAX_BYTES_TO_CHECK:
@@ -108,8 +159,8 @@ def _damaged(path: Path, verdict: object) -> InputError:
     kept = backups(path)
     return InputError(
         f"the database '{path}' is damaged ({verdict}); save what can be read with: "
-        f"sqlite3 '{path}' .recover | sqlite3 mended.db, or copy the newest backup over it"
-        + (f": '{kept[-1]}'" if kept else " (there is none yet)")
+        f"sqlite3 {shlex.quote(str(path))} .recover | sqlite3 mended.db, or copy the newest "
+        f"backup over it: {kept[-1] if kept else 'there is none yet'}"
     )
 
 

@@ -1,13 +1,13 @@
 """Reading study files: presets, TOML files, and what a study was last run with."""
 
 import json
-import reprlib
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from app.atomic import is_file
 from app.config import StudyConfig
 from app.database import HIDDEN
 from app.errors import InputError, one_of
@@ -23,67 +23,56 @@ def presets() -> dict[str, Path]:
 
 
 def load_config(
-    study: str, overrides: dict[str, Any] | None = None, fresh: bool = False
+    study: str, overrides: dict[str, Any] | None = None, resume: bool | None = None
 ) -> StudyConfig:
-    """Load the settings to run a study with; dotted `overrides` win over them.
+    """Load the configuration of a study; dotted `overrides` win over it.
 
-    `study` is the path of a TOML file, the name of a study that was run, whose last settings
-    then hold unless it starts `fresh`, or the name of a preset. Raises InputError that names the
-    file, the field and what is wrong with it.
+    Args:
+        study: The path of a TOML file, or the name of a preset or of a study that was run.
+        overrides: Values by field, such as `search.trials`.
+        resume: Whether to take what the study was last run with, if it was run; by default for
+            a name, and not for a file, which may have been edited.
+
+    Raises:
+        InputError: Names the file, the field and what is wrong with it.
     """
     given = overrides or {}
-    if _is_file_name(study) or (fresh and study in presets()):
-        values, path = _read_toml(study)
-        _check_inside(values, given, path)
-        return _validated(values, given, path)
-    return load_last(study, given)
+    is_path = study.endswith(".toml")
+    path = Path(study) if is_path else presets().get(study)
+    values = {} if path is None else _read_toml(path)
+    resume = not is_path if resume is None else resume
+    if resume or path is None:
+        own = {field: given.get(field) or values.get(field) for field in ("name", "runs")}
+        _check_inside({"runs": values.get("runs")}, given, study)
+        here = {"space": "", "name": own["name"] or study, "runs": own["runs"] or "runs"}
+        saved = _validated(here, {}, study).folder / SAVED
+        if is_file(saved):
+            last = _read_saved(saved)
+            if "storage" not in given and HIDDEN in str(last.get("storage")):
+                raise InputError(
+                    f"the password of the storage {last['storage']} is not kept in '{saved}': "
+                    "give --storage URL again"
+                )
+            return _validated(last, {**given, "runs": here["runs"], "name": here["name"]}, saved)
+    if path is None:
+        raise one_of(study, "study", [*presets(), "or the path of a .toml file"])
+    _check_inside(values, given, path)
+    return _validated(values, given, path)
 
 
-def load_last(study: str, overrides: dict[str, Any] | None = None) -> StudyConfig:
-    """Load what a study was last run with, or else its file or preset, with `overrides` over it.
-
-    Raises InputError as `load_config`.
-    """
-    given = overrides or {}
-    values, path = _read_toml(study) if _is_file_name(study) or study in presets() else ({}, None)
-    name = str(given.get("name") or values.get("name") or study)
-    place = {"space": "", "name": name, "runs": given.get("runs") or values.get("runs") or "runs"}
-    saved = _validated(place, {}, Path(study)).folder / SAVED
-    if not saved.exists():
-        if path is None:
-            raise one_of(study, "study", [*presets(), "or the path of a .toml file"])
-        _check_inside(values, given, path)
-        return _validated(values, given, path)
-    stored = _read_saved(saved)
-    if "storage" not in given and HIDDEN in str(stored.get("storage")):
-        raise InputError(
-            f"the password of the storage {stored['storage']} is not kept in '{saved}': "
-            "give --storage URL again"
-        )
-    return _validated(stored, {**given, "runs": place["runs"], "name": name}, saved)
-
-
-def load_preset(name: str) -> StudyConfig:
-    """Load a preset as it is, whatever was run."""
-    values, path = _read_toml(name)
-    return _validated(values, {}, path)
-
-
-def _is_file_name(study: str) -> bool:
-    return study.endswith(".toml")
-
-
-def _read_toml(study: str) -> tuple[dict[str, Any], Path]:
-    """Read a preset or a TOML file: its values, its name among them, and its path."""
-    path = Path(study).expanduser() if _is_file_name(study) else presets()[study]
+def _read_toml(path: Path) -> dict[str, Any]:
+    """Read a study file; a study without a name has the file's."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        if "\0" in text:
+            raise UnicodeError
+        return {"name": path.stem, **tomllib.loads(text)}
+    except UnicodeError:  # such as UTF-16, which some editors write
+        raise InputError(f"the study file '{path}' is not UTF-8: save it as UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"the study file '{path}' is not valid TOML: {error}") from None
-    except (OSError, ValueError) as error:  # bytes that are not UTF-8, a path or number too long
+    except (OSError, ValueError) as error:  # a path or a number that is too long
         raise InputError(f"cannot read the study file '{_short(path)}': {error}") from None
-    values.setdefault("name", path.stem)
-    return values, path
 
 
 def _read_saved(path: Path) -> dict[str, Any]:
@@ -97,7 +86,7 @@ def _read_saved(path: Path) -> dict[str, Any]:
     return values
 
 
-def _validated(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> StudyConfig:
+def _validated(values: dict[str, Any], overrides: dict[str, Any], path: Path | str) -> StudyConfig:
     """Validate `values` of the file at `path` with `overrides` over them."""
     for field, value in overrides.items():
         _set(values, field, value)
@@ -107,7 +96,7 @@ def _validated(values: dict[str, Any], overrides: dict[str, Any], path: Path) ->
         raise InputError(_describe(error, path)) from None
 
 
-def _check_inside(values: dict[str, Any], overrides: dict[str, Any], path: Path) -> None:
+def _check_inside(values: dict[str, Any], overrides: dict[str, Any], path: Path | str) -> None:
     """Refuse a study file whose folders lie elsewhere; the command line may name any folder."""
     for field in {"runs", "data_dir", "storage"} - overrides.keys():
         value = values.get(field)
@@ -116,7 +105,7 @@ def _check_inside(values: dict[str, Any], overrides: dict[str, Any], path: Path)
         folder = Path(value.partition("///")[2] if field == "storage" else value)
         if folder.is_absolute() or ".." in folder.parts or value.startswith("~"):
             raise InputError(
-                f"the study file '{path}' sets {field} = {_SHORT.repr(value)}, outside of "
+                f"the study file '{path}' sets {field} = {_shown(value)}, outside of "
                 f"'{Path.cwd()}': to allow that, give --{field.replace('_', '-')} yourself"
             )
 
@@ -131,7 +120,7 @@ def _set(values: dict[str, Any], field: str, value: Any) -> None:
     values[last] = value
 
 
-def _describe(error: ValidationError, path: Path) -> str:
+def _describe(error: ValidationError, path: Path | str) -> str:
     """The first complaint of pydantic as one line."""
     first = error.errors()[0]
     field = _short(".".join(map(str, first["loc"])))
@@ -143,7 +132,7 @@ def _describe(error: ValidationError, path: Path) -> str:
     if field.startswith("storage"):  # it may hold a password
         return f"{field}: {reason}"
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{field} = {_SHORT.repr(first['input'])}: {reason}{more}"
+    return f"{field} = {_shown(first['input'])}: {reason}{more}"
 
 
 def _short(text: object) -> str:
@@ -151,15 +140,8 @@ def _short(text: object) -> str:
     return text if len(text := str(text)) <= 200 else f"{text[:100]}…{text[-50:]}"
 
 
-class _Short(reprlib.Repr):
-    """Of any length, and of any number: Python refuses to print one of more than 4,300 digits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 80
-
-    def repr_int(self, x: int, level: int) -> str:
-        return super().repr_int(x, level) if x.bit_length() < 10_000 else "a very long number"
-
-
-_SHORT = _Short()
+def _shown(value: object) -> str:
+    try:
+        return _short(repr(value))
+    except (ValueError, RecursionError):  # Python prints no number of more than 4,300 digits
+        return "a value that is too long to be shown"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage
 from optuna.study import Study
+from sqlalchemy.engine import URL
 
 from app import locks
 from app.atomic import DamagedError, write_atomically
@@ -24,7 +24,7 @@ from app.latency import machine
 from app.paths import StudyPaths
 from app.run import search
 from app.scores.reference import Reference
-from app.storage import open_storage
+from app.storage import open_existing
 from app.study import (
     DEFINITION,
     Prepared,
@@ -53,8 +53,7 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
             version of the scores, or another supernet.
     """
     url = database_url(own["runs"], own.get("storage"))
-    storage = open_storage(url)
-    study, prepared = _wait_until_prepared(storage, name, wait)
+    study, prepared = _wait_until_prepared(url, name, wait)
     config = prepared.config_here({**own, "name": name})
     device = pick_device(config.device)
     paths = StudyPaths(config.folder)
@@ -83,11 +82,13 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
     console.print(ended or f"Study {name} has its {done} trials.", soft_wrap=True, markup=False)
 
 
-def _wait_until_prepared(storage: BaseStorage, name: str, wait: float) -> tuple[Study, Prepared]:
+def _wait_until_prepared(url: URL, name: str, wait: float) -> tuple[Study, Prepared]:
     until = time.monotonic() + wait
     told = False
+    storage = None
     while True:
-        study = find_study(storage, name)
+        storage = storage or open_existing(url, write=True)
+        study = find_study(storage, name) if storage else None
         prepared = read_prepared(study) if study is not None else None
         if study is not None and prepared is not None:
             return study, prepared
@@ -102,7 +103,7 @@ def _wait_until_prepared(storage: BaseStorage, name: str, wait: float) -> tuple[
             f"study '{name}' is not prepared yet: run the main command with this --storage, "
             "or give --wait SECONDS"
         )
-    names = ", ".join(optuna.get_all_study_names(storage)) or "none"
+    names = ", ".join(optuna.get_all_study_names(storage) if storage else []) or "none"
     raise InputError(
         f"the database has no study '{name}' (it has: {names}): run the main command with this "
         "--storage first, or give --wait SECONDS"

@@ -30,7 +30,7 @@ from ground_truth import (
 )
 
 from app.cli import run_command
-from app.options import Device, Seed
+from app.options import study_options
 from app.rank.job import rank
 from app.rank.scores import COMPOSITES
 from app.study_file import load_config
@@ -46,7 +46,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
+@study_options("seed", "device")
 def ablation(
+    given: dict[str, Any],
     tables: Tables,
     dataset: Dataset,
     runs: Studies = Path("runs/ablation"),
@@ -54,14 +56,11 @@ def ablation(
     odd: OddRows = False,
     spaces: Spaces = ALL,
     variants: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(VARIANTS),
-    seed: Seed = None,
-    device: Device = None,
     json_file: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there.")] = None,
 ) -> None:
     """Rank by our scores on every space and supernet, and print one table per space."""
-    given = {"seed": seed, "device": device, "dataset": dataset, "runs": runs}
-    given = {name: value for name, value in given.items() if value is not None}
+    given |= {"dataset": dataset, "runs": runs}
     results: dict[str, dict[str, Any]] = {}
     benchmarks = benchmarks_of(spaces, tables)
     if odd:

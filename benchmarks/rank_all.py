@@ -30,7 +30,7 @@ from ground_truth import (
 )
 
 from app.cli import run_command
-from app.options import Device, Seed, TrainSteps
+from app.options import study_options
 from app.rank.job import rank
 from app.rank.scores import choose_scores
 from app.study_file import load_config
@@ -39,7 +39,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
+@study_options("train_steps", "seed", "device")
 def rank_all(
+    given: dict[str, Any],
     tables: Tables,
     dataset: Dataset,
     runs: Studies = Path("runs/benchmark"),
@@ -50,16 +52,11 @@ def rank_all(
         str | None, typer.Option(help="Names with commas between; default: all.")
     ] = None,
     no_baselines: Annotated[bool, typer.Option("--no-baselines", help="Only our scores.")] = False,
-    train_steps: TrainSteps = None,
-    seed: Seed = None,
-    device: Device = None,
     json_file: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
 ) -> None:
     """Rank every score on every space and print one table of all."""
     chosen = choose_scores(scores, not no_baselines)
-    given = {"supernet.steps": train_steps, "seed": seed, "device": device}
-    given = {name: value for name, value in given.items() if value is not None}
     benchmarks = benchmarks_of(spaces, tables)
     if odd:
         tables = odd_rows(tables, benchmarks, runs / "odd-rows")

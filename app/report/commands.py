@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from app.config import StudyConfig
-from app.options import FIELDS
+from app.options import OPTIONS
 from app.report.data import ReportData
 from app.retrain.result import Result
-from app.study_file import load_preset, presets
+from app.study_file import load_config, presets
 
-OPTIONS = {field: name.replace("_", "-") for name, field in FIELDS.items()}
+NAMES = {option.field: name.replace("_", "-") for name, option in OPTIONS.items()}
 """Fields with an option of their own; the others are given with `--set`."""
 ELSEWHERE = ("runs", "data_dir", "device", "storage")
 """Where a study runs, which does not change its results."""
@@ -40,17 +40,17 @@ def study_command(command: str, config: StudyConfig, *options: str) -> str:
 
 def run_command(config: StudyConfig) -> str:
     """Return the run: the preset of the same space, or the first one, and all differences."""
-    same = [name for name in presets() if load_preset(name).space == config.space]
+    same = [name for name in presets() if load_config(name, resume=False).space == config.space]
     preset = config.name if config.name in same else (same or list(presets()))[0]
-    base, own = _flat(load_preset(preset)), _flat(config)
+    base, own = _flat(load_config(preset, resume=False)), _flat(config)
     words = ["python", "main.py", "--study", preset]
-    for field in sorted(own.keys() | base.keys(), key=lambda f: (f not in OPTIONS, f)):
+    for field in sorted(own.keys() | base.keys(), key=lambda f: (f not in NAMES, f)):
         value = own.get(field)
         if field in ELSEWHERE or value == base.get(field) or value is None:
             continue
-        if field in OPTIONS:
+        if field in NAMES:
             for one in value if isinstance(value, list) else [value]:
-                words += [f"--{OPTIONS[field]}", _number(one)]
+                words += [f"--{NAMES[field]}", _number(one)]
         else:
             words += ["--set", f"{field}={_toml(value)}"]
     if config.runs != Path("runs"):

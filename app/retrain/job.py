@@ -27,7 +27,7 @@ from app.retrain.comparison import comparison_table, write_comparison
 from app.retrain.recipe import Recipe
 from app.retrain.result import read_results
 from app.retrain.training import validation_split
-from app.storage import open_storage
+from app.storage import open_existing
 from app.study import find_study
 from spaces import Space
 
@@ -60,13 +60,13 @@ def retrain(
     paths = StudyPaths(config.folder)
     data, space = open_data(config, paths, device, search=False)
     kept, held_out = validation_split(data, recipe)
+    storage = open_existing(config.storage_url, write=True)
+    definition = study_definition(config, data)
+    study = find_study(storage, config.name, definition) if storage else None
+    rows = completed_rows(study) if study else []
+    chosen = choose(space, rows, selection, config.search.objectives)
+    candidates = make_candidates(config, data, space, recipe, seed, chosen, baselines)
     with locks.writing(paths.retrained, wait=False):
-        storage = open_storage(config.storage_url)
-        definition = study_definition(config, data)
-        study = find_study(storage, config.name, definition)
-        rows = completed_rows(study) if study else []
-        chosen = choose(space, rows, selection, config.search.objectives)
-        candidates = make_candidates(config, data, space, recipe, seed, chosen, baselines)
         _say(
             f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
             f"on {config.dataset}: {recipe.epochs} epochs of batches of {recipe.batch_size}, "
@@ -80,7 +80,7 @@ def retrain(
         alike = [result for result in results if result.full_recipe == done[0].full_recipe]
         out.print(comparison_table(alike, rows))
         _say(f"{'table':<10}{paths.comparison}")
-        study = study and find_study(storage, config.name)  # it may have been deleted
+        study = find_study(storage, config.name) if storage else None  # it may be deleted
         if study is not None and paths.supernet.exists() and paths.reference.exists():
             name = device_name(device)
             report = ReportData.gather(config, paths, study, definition, space, name)

@@ -102,6 +102,8 @@ RANK = (
     *(("--json", "a" * LONG), ("--no-baselines", "--scores", "zen")),
 )
 
+ABSENT = "sqlite:///absent.db"
+
 COMMANDS = (
     *(("nosuch",), ("studies", "--trials", "1"), ("studies", "stray"), ("rank",)),
     *(
@@ -116,6 +118,11 @@ COMMANDS = (
     ),
     *(("dashboard", "--port", "70000"), ("dashboard", "--runs", "a" * LONG)),
     *(("dashboard", "--storage", "sqlite:///:memory:"), ("--seed", "1", "studies")),
+    *(("dashboard", "--storage", ABSENT), ("studies", "--storage", ABSENT)),
+    *(("worker", "--study", "x"), ("worker", "--study", "x", "--storage", ABSENT)),
+    *(("retrain", "--study", "small.toml", "--trial", "5"),),
+    *(("retrain", "--study", "small.toml", "--trial", "5", "--storage", ABSENT),),
+    *(("export", "--study", "small.toml", "--trial", "5", "--out", "x.pt2"),),
 )
 
 

@@ -9,7 +9,7 @@ from app.cli import main
 from app.config import StudyConfig
 from app.database import parse_url, reason, shown, sqlite_url
 from app.errors import InputError
-from app.study_file import SAVED, load_last
+from app.study_file import SAVED, load_config
 
 SECRETIVE = (
     "postgresql://user:secret@host/name",
@@ -83,7 +83,7 @@ def test_what_is_saved_lacks_them_and_they_are_asked_for(
     path.write_text(json.dumps(saved))
     given = {"runs": str(tmp_path / "runs")}
     with pytest.raises(InputError, match="give --storage URL again"):
-        load_last("small", given)
-    assert load_last("small", {**given, "storage": url}).storage == url
+        load_config("small", given, resume=True)
+    assert load_config("small", {**given, "storage": url}, resume=True).storage == url
     assert main(["--study", "small", "--runs", str(tmp_path), "--set", f"storage={url}\0"]) == 2
     assert "secret" not in capsys.readouterr().err

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 import spaces
 from app.cli import main
-from app.study_file import load_preset, presets
+from app.study_file import load_config, presets
 
 TINY = {
     "darts": "{ layers = 3, channels = 4 }",
@@ -23,7 +23,7 @@ TINY = {
 
 
 def test_every_space_has_a_preset_of_its_name() -> None:
-    assert {name: load_preset(name).space for name in presets()} == {
+    assert {name: load_config(name, resume=False).space for name in presets()} == {
         name: name for name in spaces.names() if not name.endswith("toy")
     }
 
@@ -49,7 +49,7 @@ def test_a_search_runs_resumes_and_reports(
     assert len(trials) == 6
     assert (tmp_path / name / "supernet.pt").read_bytes() == supernet
 
-    config = load_preset(name)
+    config = load_config(name, resume=False)
     space = spaces.create(name, 10, 32, config.space_options)
     for trial in trials:
         cost = space.cost(trial.user_attrs["arch"])

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages._rdb.models import BaseModel
+from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from app.database import parse_url, sqlite_url
 from app.errors import InputError
-from app.storage import open_storage
+from app.storage import delete_study, open_existing, open_storage
 
 CREATE = """
 import sys
@@ -64,3 +66,58 @@ def test_places_that_hold_no_database(url: str) -> None:
     with pytest.raises(InputError) as error:
         open_storage(parse_url(url))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("trials", [1, 30])
+def test_a_study_is_deleted_with_few_statements_and_no_other(tmp_path: Path, trials: int) -> None:
+    url = sqlite_url(tmp_path / "studies.db")
+    storage = open_storage(url)
+    for name in ("deleted", "kept"):
+        study = optuna.create_study(storage=storage, study_name=name)
+        study.add_trials(
+            optuna.trial.create_trial(
+                params={"x": 1},
+                distributions={"x": optuna.distributions.IntDistribution(0, 2)},
+                value=1.0,
+                user_attrs={"arch": "a"},
+                system_attrs={"constraints": [0.0]},
+                intermediate_values={1: 2.0},
+            )
+            for _ in range(trials)
+        )
+    statements = []
+    listen = (Engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+    event.listen(*listen)
+    delete_study(storage, url, "deleted")
+    event.remove(*listen)
+    assert len(statements) < 30
+    assert optuna.get_all_study_names(storage) == ["kept"]
+    assert len(study.get_trials()) == trials
+    with sqlite3.connect(tmp_path / "studies.db") as connection:
+        for table in BaseModel.metadata.tables.values():
+            if "trial_id" not in table.c or table.name == "trial_heartbeats":
+                continue
+            assert connection.execute(f"SELECT count(*) FROM {table.name}").fetchone() == (trials,)
+
+
+def test_a_database_is_only_made_where_that_is_asked_for(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "studies.db")
+    assert open_existing(url, write=True) is None
+    assert not list(tmp_path.iterdir())
+    sqlite3.connect(tmp_path / "studies.db").close()
+    assert open_existing(url) is None
+    open_storage(url)
+    assert open_existing(url) is not None
+
+
+@pytest.mark.system
+def test_a_server_that_holds_nothing_is_left_so(postgresql: str) -> None:
+    assert open_existing(parse_url(postgresql)) is None
+    engine = create_engine(parse_url(postgresql))
+    assert inspect(engine).get_table_names() == []
+    optuna.create_study(storage=open_storage(parse_url(postgresql)), study_name="ours")
+    with engine.begin() as connection:  # whoever may only read
+        connection.execute(text("CREATE ROLE reader LOGIN"))
+        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
+    storage = open_existing(engine.url.set(username="reader"))
+    assert storage is not None and optuna.get_all_study_names(storage) == ["ours"]

@@ -5,7 +5,7 @@ import pytest
 
 from app.config import parse_count
 from app.errors import InputError
-from app.study_file import SAVED, load_config, load_last, presets
+from app.study_file import SAVED, load_config, presets
 
 
 @pytest.mark.parametrize("name", presets())
@@ -68,9 +68,10 @@ def test_study_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_text("space = ")
     with pytest.raises(InputError, match="is not valid TOML"):
         load_config(str(path))
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot read the study file"):
-        load_config(str(path))
+    for encoding in ("utf-16", "utf-16-le", "utf-32", "latin-1"):
+        path.write_bytes("space = 'toy'  # größer".encode(encoding))
+        with pytest.raises(InputError, match=r"bad.toml' is not UTF-8: save it as UTF-8"):
+            load_config(str(path))
     path.write_bytes(b"\xef\xbb\xbfspace = 'toy'")  # as Windows editors save it
     assert load_config(str(path)).space == "toy"
     path.write_text("seed = 1")
@@ -87,21 +88,21 @@ def test_counts_are_written_as_people_write_them() -> None:
 
 def test_a_study_that_was_run_is_known_by_its_name(tmp_path: Path) -> None:
     runs = {"runs": tmp_path}
-    assert load_last("mobilenet", runs) == load_config("mobilenet", runs)
+    assert load_config("mobilenet", runs, resume=True) == load_config("mobilenet", runs)
     ran = load_config("mobilenet", {**runs, "name": "mine", "dataset": "pictures", "seed": 4})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / SAVED).write_text(ran.model_dump_json(), encoding="utf-8")
-    assert load_last("mine", runs) == ran
-    assert load_last("mobilenet", {**runs, "name": "mine"}) == ran
-    assert load_last("mine", {**runs, "seed": 5}).seed == 5
+    assert load_config("mine", runs, resume=True) == ran
+    assert load_config("mobilenet", {**runs, "name": "mine"}, resume=True) == ran
+    assert load_config("mine", {**runs, "seed": 5}, resume=True).seed == 5
     assert load_config("mine", runs) == ran
-    assert load_config("mobilenet", {**runs, "name": "mine"}, fresh=True).seed == 0
+    assert load_config("mobilenet", {**runs, "name": "mine"}, resume=False).seed == 0
     with pytest.raises(InputError, match="unknown study 'other'"):
-        load_last("other", runs)
+        load_config("other", runs, resume=True)
     for text in ("{", "[]"):
         (tmp_path / "mine" / SAVED).write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match="cannot read"):
-            load_last("mine", runs)
+            load_config("mine", runs, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,9 @@ def test_a_study_file_reaches_outside_only_if_the_user_says_so(
         with pytest.raises(InputError, match=f"outside of .* give {option} yourself"):
             load_config(str(study_file))
         load_config(str(study_file), {field: f"{prefix}{place}"})
+        if field == "runs":  # nor are the settings of a last run looked for there
+            with pytest.raises(InputError, match="outside of"):
+                load_config(str(study_file), resume=True)
     study_file.write_text(f"{field} = '{prefix}here/x'\n{text}")
     load_config(str(study_file))
 
@@ -124,7 +128,7 @@ def test_a_study_file_reaches_outside_only_if_the_user_says_so(
 @pytest.mark.parametrize(("field", "value"), [("runs", 5), ("name", 5), ("name", [1])])
 def test_a_study_is_not_looked_for_in_a_place_that_is_none(field: str, value: object) -> None:
     with pytest.raises(InputError, match=f"{field} = "):
-        load_last("mobilenet", {field: value})
+        load_config("mobilenet", {field: value}, resume=True)
 
 
 def test_a_file_is_known_by_the_name_in_it(study_file: Path, tmp_path: Path) -> None:
@@ -132,7 +136,7 @@ def test_a_file_is_known_by_the_name_in_it(study_file: Path, tmp_path: Path) -> 
     ran = load_config(str(study_file), {"runs": tmp_path, "seed": 4})
     ran.folder.mkdir()
     (ran.folder / SAVED).write_text(json.dumps(ran.to_save()))
-    assert load_last(str(study_file), {"runs": tmp_path}) == ran
+    assert load_config(str(study_file), {"runs": tmp_path}, resume=True) == ran
 
 
 def test_a_password_is_not_kept(study_file: Path, tmp_path: Path) -> None:
@@ -142,5 +146,5 @@ def test_a_password_is_not_kept(study_file: Path, tmp_path: Path) -> None:
     (ran.folder / SAVED).write_text(json.dumps(ran.to_save()))
     assert "secret" not in (ran.folder / SAVED).read_text()
     with pytest.raises(InputError, match="give --storage URL again"):
-        load_last("small", {"runs": tmp_path})
-    assert load_last("small", {"runs": tmp_path, "storage": url}) == ran
+        load_config("small", {"runs": tmp_path}, resume=True)
+    assert load_config("small", {"runs": tmp_path, "storage": url}, resume=True) == ran
