@@ -13,7 +13,7 @@ from torch import nn
 from spaces import register
 from spaces.base import ArchitectureError
 from spaces.batchnorm import BatchNormMode
-from spaces.layered import LayeredSpace, LayerShape, layer_shapes
+from spaces.layered import LayeredSpace, LayerShape, check_width, layer_shapes, scaled
 from spaces.ops import MBConv, Skip, conv
 from spaces.sketch import Layer
 
@@ -49,8 +49,9 @@ class Block(NamedTuple):
 class MnasNet(LayeredSpace):
     """Stem 3×3 to 32, seven searched blocks of MBConv layers, 1×1 to 1280, classifier.
 
-    A modern space for your own images, without options: SiLU, squeeze-and-excitation, elastic
-    depth. EfficientNet-B0 (arXiv 1905.11946) is one of its 10¹¹ networks.
+    A modern space for your own images: SiLU, squeeze-and-excitation, elastic depth. `width`
+    multiplies all channels, which are rounded to multiples of 8. EfficientNet-B0 (arXiv
+    1905.11946) is one of its 10¹¹ networks.
 
     The layers of a block are alike, but only the first widens and may have a stride. A layer that
     a block lacks is a skip, so that every network passes the same 22 layers. For images of at most
@@ -65,7 +66,17 @@ class MnasNet(LayeredSpace):
     labels = {code: code for code in LAYERS} | {SKIP: SKIP}
     blocks = LAYERS
     separator = "-"
-    features = HEAD
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a bad width."""
+        check_width(self.width)
+
+    @property
+    def features(self) -> int:
+        """1280 at width 1."""
+        return scaled(HEAD, self.width)
 
     @property
     def _first_stride(self) -> int:
@@ -76,7 +87,8 @@ class MnasNet(LayeredSpace):
         """The shapes of the 22 layers."""
         strides = (STRIDES[0], self._first_stride, *STRIDES[2:])
         stages = zip(WIDTHS, DEPTHS, strides, strict=True)
-        return layer_shapes(STEM, -(-self.image_size // self._first_stride), stages)
+        size = -(-self.image_size // self._first_stride)
+        return layer_shapes(STEM, size, stages, self.width)
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
         """Four choices per block: `block 1 expansion`, `kernel`, `layers` and `se`."""
@@ -126,12 +138,14 @@ class MnasNet(LayeredSpace):
 
     def stem(self, bn_mode: BatchNormMode) -> nn.Module:
         """Images to 32 channels."""
-        stem = conv(3, STEM, 3, self._first_stride)
-        return nn.Sequential(stem, bn_mode.last(STEM), nn.SiLU(inplace=True))
+        channels = scaled(STEM, self.width)
+        stem = conv(3, channels, 3, self._first_stride)
+        return nn.Sequential(stem, bn_mode.last(channels), nn.SiLU(inplace=True))
 
     def head(self, bn_mode: BatchNormMode) -> nn.Module:
         """320 to 1280 channels."""
-        return nn.Sequential(conv(WIDTHS[-1], HEAD, 1), bn_mode.last(HEAD), nn.SiLU(inplace=True))
+        head = conv(self.layers[-1].outputs, self.features, 1)
+        return nn.Sequential(head, bn_mode.last(self.features), nn.SiLU(inplace=True))
 
     def _layer(self, code: str, shape: LayerShape) -> Layer:
         return replace(super()._layer(code, shape), se=code.endswith("se"))

@@ -14,8 +14,10 @@ from spaces import ArchitectureError, BatchNormMode, FeatureNode, InfeasibleErro
 from spaces.sketch import Graph
 
 # small supernets that still have every kind of layer
-SMALL: dict[str, dict[str, int]] = {
+SMALL: dict[str, dict[str, float]] = {
     "darts": {"layers": 3, "channels": 4},
+    "mnasnet": {"width": 0.25},
+    "mobilenet": {"width": 0.25},
     "nasbench101": {"modules": 1, "channels": 6},
     "nasbench201": {"cells": 2, "channels": 4},
 }
