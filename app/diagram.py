@@ -135,7 +135,8 @@ def _strip(strip: Strip) -> Markup:
     top, middle = MARGIN + 22, MARGIN + 22 + tallest / 2
     bottom = top + tallest
     if has_kernels:
-        body += _text(MARGIN + 3, MARGIN + 2, KEY, size=11, colour=PALE, anchor="start")
+        key = KEY + (" · SE squeeze-and-excitation" if any(x.se for x in strip.layers) else "")
+        body += _text(MARGIN + 3, MARGIN + 2, key, size=11, colour=PALE, anchor="start")
     for number, layer in enumerate(strip.layers, 1):
         if layer.stride > 1:
             gap = x + STRIDE_GAP / 2
@@ -149,8 +150,9 @@ def _strip(strip: Strip) -> Markup:
         body += _box(x + STEP / 2, middle, STEP - 6, _height(layer), fill, 5, dashed=skipped)
         lines = [layer.label]
         if layer.kernel:
-            lines = [f"{layer.kernel}×{layer.kernel}"]
-            lines += [f"e{layer.expansion:g}"] if layer.expansion != 1 else []
+            more = [f"e{layer.expansion:g}"] if layer.expansion != 1 else []
+            more += ["SE"] if layer.se else []
+            lines = [f"{layer.kernel}×{layer.kernel}", *([" ".join(more)] if more else [])]
         for i, line in enumerate(lines):
             y = middle + 14 * (i - (len(lines) - 1) / 2)
             colour = PALE if skipped else _text_on(fill)

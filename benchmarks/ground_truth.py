@@ -46,6 +46,7 @@ BENCHMARKS = {
         },
     ),
     "nasbenchmacro": Benchmark("cifar10_test"),
+    "mnasnet": Benchmark("imagenet_top1"),
     # the size that DARTS searches with, not the size of its final networks
     "darts": Benchmark("cifar10_valid", {"space_options.layers": 8, "space_options.channels": 16}),
 }

@@ -19,6 +19,8 @@ from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, las
 from spaces.cost import Cost, count
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
+MAX_WIDTH = 8
+
 
 @dataclass(frozen=True)
 class LayerShape:
@@ -40,12 +42,33 @@ class LayerShape:
         return self.stride == 1 and self.inputs == self.outputs
 
 
+def scaled(channels: int, width: float) -> int:
+    """Channels at a width, as MobileNetV2 scales them: a multiple of 8, at most 10 % fewer.
+
+    At width 1 they stay as they are.
+    """
+    if width == 1:
+        return channels
+    rounded = max(8, int(channels * width + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels * width else rounded + 8
+
+
+def check_width(width: float) -> None:
+    """Raises ValueError for a width that no network can have."""
+    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= MAX_WIDTH:
+        raise ValueError(f"width must be a number above 0 and at most {MAX_WIDTH}, not {width!r}")
+
+
 def layer_shapes(
-    inputs: int, size: int, stages: Iterable[tuple[int, int, int]]
+    inputs: int, size: int, stages: Iterable[tuple[int, int, int]], width: float = 1.0
 ) -> tuple[LayerShape, ...]:
-    """Return the layers of stages given as channels, layers and the stride of the first layer."""
-    shapes = []
-    for outputs, layers, first_stride in stages:
+    """Return the layers of stages given as channels, layers and the stride of the first layer.
+
+    `inputs` and the channels of the stages are those at width 1.
+    """
+    shapes, inputs = [], scaled(inputs, width)
+    for channels, layers, first_stride in stages:
+        outputs = scaled(channels, width)
         for layer in range(layers):
             shapes.append(LayerShape(inputs, outputs, 1 if layer else first_stride, size))
             inputs, size = outputs, shapes[-1].size_out
@@ -62,13 +85,16 @@ class LayeredSpace(Space):
         labels: The name of each candidate in Optuna and its dashboard, by code.
         blocks: Kernel and expansion of each candidate that is an inverted residual block.
         separator: The text between the codes of a string.
-        features: Channels of the head, which the classifier reads.
     """
 
     labels: ClassVar[Mapping[str, str]]
     blocks: ClassVar[Mapping[str, tuple[int, int]]]
     separator: ClassVar[str]
-    features: ClassVar[int]
+
+    @property
+    @abstractmethod
+    def features(self) -> int:
+        """Channels of the head, which the classifier reads."""
 
     @property
     @abstractmethod

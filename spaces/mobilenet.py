@@ -10,7 +10,7 @@ from torch import nn
 from spaces import register
 from spaces.base import ArchitectureError
 from spaces.batchnorm import BatchNormMode
-from spaces.layered import LayeredSpace, LayerShape, layer_shapes
+from spaces.layered import LayeredSpace, LayerShape, check_width, layer_shapes, scaled
 from spaces.ops import MBConv, Skip, conv
 
 SKIP = "-1"
@@ -24,8 +24,8 @@ STEM, FIRST, HEAD = 40, 24, 1728
 class MobileNet(LayeredSpace):
     """Stem 3×3 to 40, MBConv to 24, 21 searched layers, 1×1 to 1728, classifier.
 
-    The space for your own images: 2·10¹⁷ networks small enough for a phone, at any image size,
-    without options.
+    The space for your own images: 2·10¹⁷ networks small enough for a phone, at any image size.
+    `width` multiplies all channels, which are rounded to multiples of 8.
 
     Each layer is one of six MBConv blocks (kernel 3, 5, 7 × expansion 3, 6) or, in the 15 layers
     whose input and output shapes agree, a skip. For images of at most 64 px the first two strides
@@ -40,7 +40,17 @@ class MobileNet(LayeredSpace):
     labels = {code: f"k{k} e{e}" for code, (k, e) in BLOCKS.items()} | {SKIP: "skip"}
     blocks = BLOCKS
     separator = ","
-    features = HEAD
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a bad width."""
+        check_width(self.width)
+
+    @property
+    def features(self) -> int:
+        """1728 at width 1."""
+        return scaled(HEAD, self.width)
 
     @property
     def _first_stride(self) -> int:
@@ -53,15 +63,17 @@ class MobileNet(LayeredSpace):
             (32, 4, self._first_stride),
             *((56, 4, 2), (112, 4, 2), (128, 4, 1), (256, 4, 2), (432, 1, 1)),
         )
-        return layer_shapes(FIRST, -(-self.image_size // self._first_stride), stages)
+        size = -(-self.image_size // self._first_stride)
+        return layer_shapes(FIRST, size, stages, self.width)
 
     def stem(self, bn_mode: BatchNormMode) -> nn.Module:
         """Images to 24 channels."""
+        stem = scaled(STEM, self.width)
         return nn.Sequential(
-            conv(3, STEM, 3, self._first_stride),
-            bn_mode.last(STEM),
+            conv(3, stem, 3, self._first_stride),
+            bn_mode.last(stem),
             nn.ReLU6(inplace=True),
-            MBConv(STEM, FIRST, 3, 1, 1, bn_mode),
+            MBConv(stem, scaled(FIRST, self.width), 3, 1, 1, bn_mode),
         )
 
     def candidates(self, shape: LayerShape) -> tuple[str, ...]:
@@ -78,7 +90,8 @@ class MobileNet(LayeredSpace):
     def head(self, bn_mode: BatchNormMode) -> nn.Module:
         """432 to 1728 channels."""
         outputs = self.layers[-1].outputs
-        return nn.Sequential(conv(outputs, HEAD, 1), bn_mode.last(HEAD), nn.ReLU6(inplace=True))
+        head = conv(outputs, self.features, 1)
+        return nn.Sequential(head, bn_mode.last(self.features), nn.ReLU6(inplace=True))
 
     def codes(self, text: str) -> list[str]:
         """The integers of a string, with or without spaces. Raises ArchitectureError."""

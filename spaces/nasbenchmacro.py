@@ -39,7 +39,11 @@ class NASBenchMacro(LayeredSpace):
     labels = {IDENTITY: "identity"} | {code: f"k{k} e{e}" for code, (k, e) in BLOCKS.items()}
     blocks = BLOCKS
     separator = ""
-    features = HEAD
+
+    @property
+    def features(self) -> int:
+        """1280."""
+        return HEAD
 
     @cached_property
     def layers(self) -> tuple[LayerShape, ...]:

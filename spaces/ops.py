@@ -1,6 +1,7 @@
 """Operations that several spaces share, in any BatchNorm mode."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spaces.batchnorm import BatchNormMode
 
@@ -19,10 +20,29 @@ class ReLUConvBN(nn.Sequential):
         super().__init__(nn.ReLU(), conv(inputs, outputs, kernel, stride), bn_mode.last(outputs))
 
 
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-excitation (arXiv 1709.01507) with SiLU, as in EfficientNet (arXiv 1905.11946).
+
+    Its own activation is one number per image and channel, and no layer that scores should see.
+    """
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×channels×H×W, each channel scaled by a factor between 0 and 1."""
+        squeezed = F.silu(self.reduce(x.mean((2, 3), keepdim=True)))
+        scale: Tensor = self.expand(squeezed).sigmoid()
+        return x * scale
+
+
 class MBConv(nn.Module):
     """Inverted residual block (MobileNetV2, arXiv 1801.04381): expand, depthwise, project.
 
-    Expansion 1 has no expanding convolution. The input is added where the shapes agree.
+    Expansion 1 has no expanding convolution. The input is added where the shapes agree. With `se`,
+    squeeze-and-excitation to a quarter of the input channels comes before the projection.
     """
 
     def __init__(
@@ -34,6 +54,7 @@ class MBConv(nn.Module):
         stride: int,
         bn_mode: BatchNormMode,
         activation: type[nn.Module] = nn.ReLU6,
+        se: bool = False,
     ) -> None:
         super().__init__()
         hidden = inputs * expansion
@@ -44,6 +65,7 @@ class MBConv(nn.Module):
             conv(hidden, hidden, kernel, stride, groups=hidden),
             bn_mode.inner(hidden),
             activation(inplace=True),
+            *([SqueezeExcite(hidden, inputs // 4)] if se else []),
             conv(hidden, outputs, 1),
             bn_mode.last(outputs),
         ]

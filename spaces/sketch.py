@@ -41,7 +41,8 @@ class Graph:
 class Layer:
     """One layer of a chain: its text, its kind, its output channels and resolution in pixels.
 
-    `kernel`, `expansion` and `stride` describe a convolution or an inverted residual block.
+    `kernel`, `expansion`, `stride` and `se` (squeeze-and-excitation) describe a convolution or an
+    inverted residual block.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Layer:
     stride: int = 1
     channels: int = 0
     size: int = 0
+    se: bool = False
 
 
 @dataclass(frozen=True)

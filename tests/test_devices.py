@@ -28,6 +28,7 @@ CPU, DEVICE = torch.device("cpu"), torch.device("meta")
 SIZE = 16
 SPACES: dict[str, dict[str, int]] = {
     "nasbench201": {"cells": 1},
+    "mnasnet": {},
     "mobilenet": {},
     "darts": {"layers": 3},
     "nasbench101": {"modules": 1},

@@ -14,6 +14,7 @@ from app.study_file import load_config, presets
 
 TINY = {
     "darts": "{ layers = 3, channels = 4 }",
+    "mnasnet": "{}",
     "mobilenet": "{}",
     "nasbench101": "{ modules = 1, channels = 8 }",
     "nasbench201": "{ cells = 1, channels = 4 }",

@@ -1,8 +1,11 @@
 """MobileNet: its strings, its costs by hand, where a skip may stand."""
 
 import pytest
+from torchvision.models import mobilenet_v2
 
+import spaces
 from spaces import ArchitectureError, BatchNormMode
+from spaces.layered import scaled
 from spaces.mobilenet import MobileNet
 
 SPACE = MobileNet()
@@ -64,3 +67,20 @@ def test_only_a_biased_skip_has_no_gamma() -> None:
     unbiased, biased = map(SPACE.supernet, (BatchNormMode.UNBIASED, BatchNormMode.BIASED))
     assert [len(s) for s in unbiased.bn_gammas(SMALLEST)] == [s.outputs for s in SPACE.layers]
     assert [len(s) for s in biased.bn_gammas(SMALLEST)] == [32, 56, 112, 128, 256, 432]
+
+
+@pytest.mark.parametrize("width", [0.35, 0.5, 0.75, 1.0, 1.4])
+def test_channels_scale_as_those_of_mobilenetv2(width: float) -> None:
+    for channels in (16, 24, 32, 64, 96, 160, 320):
+        network = mobilenet_v2(inverted_residual_setting=[[1, channels, 1, 1]], width_mult=width)
+        assert scaled(channels, width) == network.features[1].out_channels
+    shapes = MobileNet(width=width).layers
+    first = [scaled(channels, width) for channels in (32, 56, 112, 128, 256, 432)]
+    assert [shape.outputs for shape in shapes[::4]] == first
+
+
+@pytest.mark.parametrize("width", [0, -1, 9, True, "wide", float("nan")])
+@pytest.mark.parametrize("name", ["mobilenet", "mnasnet"])
+def test_an_impossible_width_is_refused(name: str, width: object) -> None:
+    with pytest.raises(ValueError, match="width"):
+        spaces.create(name, 10, 32, {"width": width})
