@@ -112,7 +112,7 @@ def begin(
         check_supernet(study, paths)
     if "latency" in config.search.objectives:
         check_machine(study, machine(device, config.latency.threads))
-    write_json(paths.study_file, config.to_save())
+    write_json(paths.study_file, config.to_save() | {"dataset": data.name})
     out.print(
         f"Study {config.name}: space {config.space}, data {config.dataset} "
         f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
