@@ -1,5 +1,6 @@
 """Database URLs and connections: SQLite files, and PostgreSQL servers for many machines."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,12 @@ def _checked_sqlite(url: URL) -> URL:
 
 
 def sqlite_url(path: Path) -> URL:
-    """The URL of an SQLite file, whatever characters its path has."""
-    return URL.create("sqlite", database=str(path.absolute()))
+    """The URL of an SQLite file. Raises InputError for a path of bytes that are no UTF-8."""
+    try:
+        name = os.fsencode(path.absolute()).decode()
+    except UnicodeDecodeError:
+        raise InputError(f"'{path}' is no UTF-8, as SQLite wants file names: rename it") from None
+    return URL.create("sqlite", database=name)
 
 
 def is_sqlite(url: URL) -> bool:

@@ -15,7 +15,7 @@ from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
 from app.config import StudyConfig
-from app.console import progress_bar
+from app.console import printable, progress_bar
 from app.context import EvaluationContext, check_names, open_data, prepare, take_part
 from app.dashboard import discard_artifacts, publish
 from app.data import ImageData
@@ -114,7 +114,7 @@ def begin(
         check_machine(study, machine(device, config.latency.threads))
     write_json(paths.study_file, config.to_save() | {"dataset": data.name})
     out.print(
-        f"Study {config.name}: space {config.space}, data {config.dataset} "
+        f"Study {config.name}: space {config.space}, data {printable(config.dataset)} "
         f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
         f"{data.image_size} px), {device_name(device)}, seed {config.seed}"
     )
