@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.data.decode import DeepImageError, read_file, to_square, value_range
+from app.data.decode import DeepImageError, read_file, value_range
 from app.errors import InputError
 from tests.app.data.helpers import assert_one_line, noise, png
 
@@ -76,13 +76,6 @@ def test_centre_of_the_longer_side_is_kept(tmp_path: Path, height: int, width: i
     pixels[height // 2 - 8 : height // 2 + 8, width // 2 - 8 : width // 2 + 8] = noise("a")
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert np.array_equal(read_file(tmp_path / "a.png", 16, {}), noise("a"))
-
-
-def test_shrinking_averages_instead_of_skipping() -> None:
-    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
-    stripes[:, ::2] = 255
-    small = to_square(Image.fromarray(stripes), 16)
-    assert abs(small.astype(int) - 128).max() <= 10  # skipping would leave 0 or 255
 
 
 def test_large_jpeg_keeps_its_colours(tmp_path: Path) -> None:

@@ -105,11 +105,9 @@ def test_a_set_of_constant_images_is_refused(tmp_path: Path) -> None:
         ((RAMP * 256).astype(np.uint16), 65535),
         ((RAMP * 256).astype(np.int32), 65535),
         ((RAMP / 255).astype(np.float32), 1),
-        (RAMP.astype(np.float32), 255),
         ((RAMP - 128).astype(np.float32), 127),
-        ((RAMP / 1000).astype(np.float32) - 0.1, 0.155),
     ],
-    ids=["8", "12", "16", "16-in-32", "unit", "float-8", "signed", "small"],
+    ids=["8", "12", "16", "16-in-32", "unit", "signed"],
 )
 def test_deep_images_are_scaled_by_what_the_data_set_holds(
     tmp_path: Path, values: np.ndarray, white: float, capsys: pytest.CaptureFixture[str]

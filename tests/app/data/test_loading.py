@@ -1,4 +1,3 @@
-import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,13 +112,3 @@ def test_name_is_what_means_the_same_from_elsewhere(
     monkeypatch.setenv("HOME", str(tmp_path))
     assert {load_at(name, tmp_path).name for name in ("set", "./set", "~/set")} == {str(folder)}
     assert load_at("digits", tmp_path, size=8).name == "digits"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif("BNNAS_CIFAR10" not in os.environ, reason="BNNAS_CIFAR10 names no folder")
-def test_cifar10_folder(tmp_path: Path) -> None:
-    data = load_at(os.environ["BNNAS_CIFAR10"], tmp_path, size=32)
-    assert data.train.pixels.shape == (50_000, 3, 32, 32)
-    assert data.test.labels.bincount().tolist() == [1000] * 10
-    assert torch.allclose(data.mean, torch.tensor([0.4914, 0.4822, 0.4465]), atol=2e-3)
-    assert torch.allclose(data.std, torch.tensor([0.247, 0.2435, 0.2616]), atol=4e-3)
