@@ -69,7 +69,9 @@ class _Listing:
             return None
         else:
             parts = [""]
-        train, *test = by_class = [self._read_classes(part, 3 - len(parts)) for part in parts]
+        least = 1 if len(parts) == 2 else 2  # a class to be split must be in train and in test
+        by_class = [self._read_classes(part, least) for part in parts]
+        train = by_class[0]
         if all(by_class) and (odd := train.keys() ^ by_class[-1].keys()):
             self.problems.append(
                 f"{used} must have the same classes; only in one of them: {first_few(sorted(odd))}"
@@ -86,7 +88,7 @@ class _Listing:
         ]
         root = self.folder / parts[0]
         names = tuple(paths[0].relative_to(root).parts[0] for paths in train.values())
-        return Source(names, *(images if test else train_test_split(images[0])))
+        return Source(names, *(images if len(parts) == 2 else train_test_split(images[0])))
 
     def _read_classes(self, part: str, least: int) -> dict[str, list[Path]]:
         """Images by class, sorted by class, folder and file name; each needs `least`.
