@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -226,6 +227,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     from app.interrupt import stop_at_once
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # an encoding that lacks a character loses no result
+            stream.reconfigure(errors="backslashreplace")
     try:
         with stop_at_once():
             status = run_command(app, arguments, "main.py")
@@ -266,11 +270,11 @@ def _explain(error: Exception) -> str | None:
 
 
 def _say(line: str) -> None:
-    from app.console import console
+    from app.console import console, printable
 
     with suppress(OSError):  # the terminal may be closed
         if not console.quiet:
-            print(line, file=sys.stderr, flush=True)
+            print(printable(line), file=sys.stderr, flush=True)
 
 
 def _fail(message: str, status: int) -> int:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from sqlalchemy.engine import URL
 
+from app.console import printable
 from app.database import hide_passwords, parse_url, sqlite_url
 
 DATABASE = "studies.db"
@@ -160,7 +161,7 @@ class StudyConfig(_Config):
     @property
     def dataset_name(self) -> str:
         """The data set's name, or that of its folder."""
-        return Path(self.dataset).name
+        return printable(Path(self.dataset).name)
 
     @property
     def folder(self) -> Path:

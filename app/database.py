@@ -80,8 +80,12 @@ def parse_url(text: str) -> URL:
 
 
 def sqlite_url(path: Path) -> URL:
-    """The URL of an SQLite file, whatever characters its path has."""
-    return URL.create("sqlite", database=str(path.absolute()))
+    """The URL of an SQLite file. Raises InputError for a path of bytes that are no UTF-8."""
+    try:
+        name = os.fsencode(path.absolute()).decode()
+    except UnicodeDecodeError:
+        raise InputError(f"'{path}' is no UTF-8, as SQLite wants file names: rename it") from None
+    return URL.create("sqlite", database=name)
 
 
 def is_sqlite(url: URL) -> bool:

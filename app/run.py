@@ -14,7 +14,7 @@ from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
 from app.config import StudyConfig
-from app.console import progress_bar
+from app.console import printable, progress_bar
 from app.context import EvaluationContext, check_names, open_data, prepare, take_part
 from app.dashboard import discard_artifacts, publish
 from app.data import ImageData
@@ -113,12 +113,12 @@ def begin(
         check_supernet(study, paths)
     if "latency" in config.search.objectives:
         check_machine(study, machine(device, config.latency.threads))
-    write_json(paths.study_file, config.to_save())
+    write_json(paths.study_file, config.to_save() | {"dataset": data.name})
     costs = cost_range(space)
     out.print(
         f"Study {config.name}: space {config.space} "
         f"({costs.lowest / 1e6:.3g} M to {costs.highest / 1e6:.3g} M multiply–adds), "
-        f"data {config.dataset} "
+        f"data {printable(config.dataset)} "
         f"({len(data.train.labels)} training images, {len(data.classes)} classes, "
         f"{data.image_size} px), {device_name(device)}, seed {config.seed}"
     )

@@ -1,11 +1,11 @@
 """Images in, normalised batches out: `load` a data set by name or folder, draw from `BatchStream`.
 
 `load` opens a source (`builtin` or `folder`: class names, labels, undecoded images), decodes it
-once into uint8 tensors (`decode`, `memory`) and checks what came out.
+once into uint8 tensors (`decode`, `decode_all`) and checks what came out.
 """
 
-from app.data.dataset import ImageData, Split, class_counts, majority_share
-from app.data.loading import load, resolve
+from app.data.dataset import ImageData, Split, majority_share
+from app.data.loading import load
 from app.data.split import describe_split, hold_out
 from app.data.stream import BatchStream, check_batch_size
 
@@ -14,10 +14,8 @@ __all__ = [
     "ImageData",
     "Split",
     "check_batch_size",
-    "class_counts",
     "describe_split",
     "hold_out",
     "load",
     "majority_share",
-    "resolve",
 ]

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
-from app.data.decode import to_square
+from app.data.decode import ValueRanges, to_square
 from app.data.folder import read_folder
-from app.data.split import LazySplit, Source, train_test_split
+from app.data.split import LazyImage, Source, train_test_split
 from app.errors import InputError
 
 DIGITS = tuple("0123456789")
@@ -79,10 +80,14 @@ def _fetch(dataset: Any, folder: Path, **options: Any) -> Any:
         ) from error
 
 
-def _lazy(items: Sequence[tuple[Image.Image, Any]], labels: Sequence[int]) -> LazySplit:
+def _lazy(items: Sequence[tuple[Image.Image, Any]], labels: Sequence[int]) -> list[LazyImage]:
     """The images of a PyTorch data set, whose labels are known without opening them."""
-    return LazySplit(
-        [int(label) for label in labels],
-        [f"image {i}" for i in range(len(labels))],
-        lambda i, size, ranges: to_square(items[i][0].convert("RGB"), size),
-    )
+
+    return [
+        LazyImage(int(label), f"image {i}", partial(_read, items, i))
+        for i, label in enumerate(labels)
+    ]
+
+
+def _read(items: Any, i: int, size: int, ranges: ValueRanges) -> NDArray[np.uint8]:
+    return to_square(items[i][0].convert("RGB"), size)

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from app.data.decode import ValueRanges
 
-CHUNK = 4096  # images a step, which bounds what a step copies
-
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -34,7 +32,7 @@ class ImageData:
     """A data set, ready to train on."""
 
     name: str
-    """The built-in name, or the folder as the user gave it."""
+    """The built-in name, or the folder's absolute path."""
     classes: tuple[str, ...]
     train: Split
     test: Split
@@ -68,10 +66,9 @@ def channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
     Bytes are counted rather than floats added, so the result is exact and in any order the same.
     """
     counts = torch.zeros(3, 256, dtype=torch.float64)
-    for start in range(0, len(pixels), CHUNK):
+    for chunk in torch.split(pixels, 4096):  # which bounds what is copied
         for channel in range(3):
-            levels = pixels[start : start + CHUNK, channel].flatten()
-            counts[channel] += torch.bincount(levels, minlength=256)
+            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
     share = counts / counts.sum(1, keepdim=True)
     brightness = torch.arange(256, dtype=torch.float64) / 255
     mean = share @ brightness
@@ -88,21 +85,6 @@ def fingerprint(classes: tuple[str, ...], *splits: Split) -> str:
         digest.update(part.pixels.numpy().data)
         digest.update(part.labels.numpy().data)
     return digest.hexdigest()[:16]
-
-
-def value_spans(pixels: Tensor) -> Tensor:
-    """Highest minus lowest byte of uint8 N×3×S×S in the channel where that is most; int16, N."""
-    spans = []
-    for start in range(0, len(pixels), CHUNK):
-        low, high = pixels[start : start + CHUNK].flatten(2).aminmax(dim=2)
-        spans.append((high.short() - low.short()).amax(1))
-    return torch.cat(spans)
-
-
-def class_counts(labels: Tensor, classes: int) -> list[int]:
-    """Images of each class."""
-    counts: list[int] = labels.bincount(minlength=classes).tolist()
-    return counts
 
 
 def majority_share(labels: Tensor) -> float:

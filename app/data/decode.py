@@ -15,6 +15,7 @@ from app.errors import InputError
 
 MAX_PIXELS = 100_000_000
 """A larger image is taken for a decompression bomb (100 megapixels are 300 MB decoded)."""
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which warns first
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 """Only these: a file called .jpg must not start Pillow's EPS reader, which runs Ghostscript."""
@@ -57,7 +58,7 @@ def read_file(path: Path, size: int, ranges: ValueRanges) -> NDArray[np.uint8]:
     except DeepImageError:
         raise
     except Exception as error:  # broken bytes make decoders raise anything, SyntaxError included
-        raise InputError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise InputError(str(error) or type(error).__name__) from error
 
 
 def to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:

@@ -2,13 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from unicodedata import normalize
 
-from app.console import first_few, notice, printable
+from app.console import first_few, notice
 from app.data.decode import is_image, read_file
-from app.data.split import LazySplit, Source, train_test_split
+from app.data.split import LazyImage, Source, train_test_split
 from app.errors import InputError
 
 EXTENSIONS = frozenset(
@@ -29,19 +29,16 @@ def read_folder(folder: Path) -> Source:
     """List a folder's classes and images; none is decoded yet.
 
     Says in one line what is left out. Raises one InputError for all that is wrong: a layout that
-    is none of the two, a missing, single or empty class, class names that look alike, a class of
-    one image where the folder is to be split.
+    is none of the two, a missing, single or empty class, a class of one image where the folder is
+    to be split.
     """
     listing = _Listing(folder)
     source = listing.read()
     reasons = [f"{reason} ({count})" for reason, count in listing.left_out.most_common() if count]
     left_out = f"Left out: {first_few(reasons)}." if reasons else ""
-    if listing.problems or source is None:
-        raise InputError(
-            printable(f"{folder}: {'; '.join(dict.fromkeys(listing.problems))}. {left_out}".strip())
-        )
-    if listing.nested:
-        notice(f"{folder}: {listing.nested} images in sub-folders count for the class above them.")
+    if source is None:
+        problems = "; ".join(dict.fromkeys(listing.problems))
+        raise InputError(f"{folder}: {problems}. {left_out}")
     if left_out:
         notice(f"{folder}: {left_out}")
     return source
@@ -54,102 +51,96 @@ class _Listing:
         self.folder = folder
         self.problems: list[str] = []
         self.left_out: Counter[str] = Counter()
-        self.nested = 0
 
     def read(self) -> Source | None:
         """The data set, or None and problems."""
         folders, files = self._list(self.folder)
-        splits: dict[str, str] = {}
-        for name in folders:
-            if split := SPLITS.get(name.lower()):
-                splits.setdefault(split, name)
+        splits = {split: name for name in reversed(folders) if (split := SPLITS.get(name.lower()))}
         if "train" in splits and len(splits) > 1:
+            parts = [splits["train"], splits.get("test") or splits["val"]]
+            used = " and ".join(f"{name}/" for name in parts)
             self._count_outside(files)
-            return self._read_splits(folders, splits)
-        if any(self._list(self.folder / name)[0] for name in splits.values()):
-            found = " and ".join(f"{name}/" for name in splits.values())
+            for name in [name for name in folders if name not in parts]:
+                unused = len(self._images(self.folder / name))
+                self.left_out[f"images in {name}/, since only {used} are used"] = unused
+        elif any(self._list(self.folder / name)[0] for name in splits.values()):
+            found = " and ".join(f"{name}/" for name in sorted(splits.values()))
             self.problems.append(f"has {found} but not both train/ and test/; use {LAYOUT}")
             return None
-        classes, images = self._read_classes(self.folder)
-        self._check_names(classes)
-        counts = Counter(images.labels)
-        if single := [name for label, name in enumerate(classes) if counts[label] == 1]:
+        else:
+            parts = [""]
+        least = 1 if len(parts) == 2 else 2  # a class to be split must be in train and in test
+        by_class = [self._read_classes(part, least) for part in parts]
+        train = by_class[0]
+        if all(by_class) and (odd := train.keys() ^ by_class[-1].keys()):
             self.problems.append(
-                f"only one image in class {first_few(single)}, and a split into train and test "
-                "needs two; add images or remove the class"
+                f"{used} must have the same classes; only in one of them: {first_few(sorted(odd))}"
             )
-        return None if self.problems else Source(classes, *train_test_split(images))
+        if self.problems:
+            return None
+        images = [
+            [
+                LazyImage(label, str(path), partial(read_file, path))
+                for label, name in enumerate(train)
+                for path in classes[name]
+            ]
+            for classes in by_class
+        ]
+        root = self.folder / parts[0]
+        names = tuple(paths[0].relative_to(root).parts[0] for paths in train.values())
+        return Source(names, *(images if len(parts) == 2 else train_test_split(images[0])))
 
-    def _read_splits(self, folders: list[str], splits: dict[str, str]) -> Source:
-        train, test = splits["train"], splits.get("test") or splits["val"]
-        classes, train_images = self._read_classes(self.folder / train, f" in {train}/")
-        test_classes, test_images = self._read_classes(self.folder / test, f" in {test}/")
-        self._check_names({*classes, *test_classes})
-        odd = {*map(_composed, classes)} ^ {*map(_composed, test_classes)}
-        if odd and classes and test_classes:
-            self.problems.append(
-                f"{train}/ and {test}/ must have the same classes; only in one of them: "
-                f"{first_few(sorted(odd))}"
-            )
-        for name in folders:
-            if name not in (train, test):
-                reason = f"images in {name}/, since only {train}/ and {test}/ are used"
-                self.left_out[reason] = len(self._images(self.folder / name, set()))
-        return Source(classes, train_images, test_images)
+    def _read_classes(self, part: str, least: int) -> dict[str, list[Path]]:
+        """Images by class, sorted by class, folder and file name; each needs `least`.
 
-    def _read_classes(self, folder: Path, where: str = "") -> tuple[tuple[str, ...], LazySplit]:
-        """Classes, sorted by name, and images, sorted by class, folder and file name."""
-        classes, files = self._list(folder)
+        Systems write accents in two ways, which look alike: the same class.
+        """
+        where = f" in {part}/" if part else ""
+        names, files = self._list(self.folder / part)
         self._count_outside(files)
-        if not classes:
-            self.problems.append(f"no class folders{where}; use {LAYOUT}")
-        elif len(classes) == 1:
-            only = folder / classes[0]
-            hint = f" (is {only} the data set?)" if self._list(only)[0] else ""
+        classes: dict[str, list[Path]] = {}
+        for name in names:
+            images = self._images(self.folder / part / name)
+            classes.setdefault(normalize("NFC", name), []).extend(images)
+        if len(classes) < 2:
             self.problems.append(
-                f"only one class folder{where}, {only.name}, and classification needs two{hint}"
+                f"classification needs two class folders{where}, found: "
+                f"{first_few(names) or 'none'}; use {LAYOUT}"
             )
-        by_class = [self._images(folder / name, {os.path.realpath(folder)}) for name in classes]
-        if empty := [name for name, paths in zip(classes, by_class, strict=True) if not paths]:
+        if few := [name for name, images in classes.items() if len(images) < least]:
+            amount = "no images" if least == 1 else "fewer than two images"
             self.problems.append(
-                f"no images in class folder {first_few(empty)}{where}; add some or remove it"
+                f"class folders{where} with {amount}: {first_few(few)}; add some or remove these"
             )
-        labels = [label for label, paths in enumerate(by_class) for _ in paths]
-        images = [path for paths in by_class for path in paths]
-        self.nested += sum(path.parent.parent != folder for path in images)
-        return tuple(classes), LazySplit(
-            labels, [*map(str, images)], lambda i, size, ranges: read_file(images[i], size, ranges)
-        )
+        return classes
 
-    def _images(self, folder: Path, seen: set[str]) -> list[Path]:
-        """The images in and below a class folder; `seen` are folders not to go to again."""
-        if (real := os.path.realpath(folder)) in seen:  # a link upwards would go round for ever
-            return []
-        seen.add(real)
-        folders, files = self._list(folder)
-        images = [path for name in files if self._is_image(path := folder / name)]
-        for name in folders:
-            images += self._images(folder / name, seen)
+    def _images(self, folder: Path) -> list[Path]:
+        """The images in and below a class folder."""
+        images: list[Path] = []
+        seen = {os.path.realpath(folder.parent)}
+        for place, folders, files in os.walk(folder, onerror=self._cannot_list, followlinks=True):
+            if (real := os.path.realpath(place)) in seen:  # a link upwards would go round for ever
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = _without_junk(folders)
+            images += filter(self._is_image, (Path(place, name) for name in _without_junk(files)))
         return images
 
     def _is_image(self, path: Path) -> bool:
+        suffix = path.suffix.lower()
         if not path.is_file():  # reading would wait at a pipe, and never end at a device
             self.left_out["pipes, devices and broken links"] += 1
-            return False
-        suffix = path.suffix.lower()
-        if suffix in EXTENSIONS or is_image(path):
+        elif suffix in EXTENSIONS or is_image(path):
             return True
-        self.left_out[f"unsupported {suffix} files" if suffix else "unsupported files"] += 1
+        else:
+            self.left_out[f"unsupported {suffix} files" if suffix else "unsupported files"] += 1
         return False
 
     def _list(self, folder: Path) -> tuple[list[str], list[str]]:
-        """Names of folders and of files in `folder`, sorted, without what systems leave there."""
+        """Names of folders and of files in `folder`."""
         _, folders, files = next(os.walk(folder, onerror=self._cannot_list), ("", [], []))
-        folders, files = (
-            sorted(name for name in names if name[0] != "." and name.lower() not in JUNK)
-            for names in (folders, files)
-        )
-        return folders, files
+        return _without_junk(folders), _without_junk(files)
 
     def _cannot_list(self, error: OSError) -> None:
         self.problems.append(f"cannot list {error.filename} ({error.strerror}); check its rights")
@@ -158,14 +149,7 @@ class _Listing:
         outside = sum(Path(name).suffix.lower() in EXTENSIONS for name in files)
         self.left_out["images outside a class folder"] += outside
 
-    def _check_names(self, classes: Iterable[str]) -> None:
-        for name, count in Counter(map(_composed, classes)).items():
-            if count > 1:
-                self.problems.append(
-                    f"class {name} is written in two Unicode forms (NFC, NFD) that look alike; "
-                    "rename or merge the folders"
-                )
 
-
-def _composed(name: str) -> str:
-    return normalize("NFC", name)
+def _without_junk(names: list[str]) -> list[str]:
+    """Sorted, without what systems leave in folders."""
+    return sorted(name for name in names if name[0] != "." and name.lower() not in JUNK)

@@ -15,26 +15,15 @@ SPLIT_SEED = 20  # fixed: the study's seed must change neither the test split no
 TEST_SHARE = 0.2
 
 
-@dataclass(frozen=True)
-class LazySplit:
-    """Labelled images, decoded only when read."""
+@dataclass(frozen=True, slots=True)
+class LazyImage:
+    """A labelled image, decoded only when read."""
 
-    labels: Sequence[int]
-    names: Sequence[str]
-    """What messages call each image, such as its path."""
-    read: Callable[[int, int, ValueRanges], NDArray[np.uint8]]
-    """`read(index, size, ranges)`: uint8, size×size×3; called from many threads."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def subset(self, indices: Sequence[int]) -> "LazySplit":
-        """The images at `indices`, in that order."""
-        return LazySplit(
-            [self.labels[i] for i in indices],
-            [self.names[i] for i in indices],
-            lambda i, size, ranges: self.read(indices[i], size, ranges),
-        )
+    label: int
+    name: str
+    """What messages call it, such as its path."""
+    read: Callable[[int, ValueRanges], NDArray[np.uint8]]
+    """`read(size, ranges)`: uint8, size×size×3; called from many threads."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +31,16 @@ class Source:
     """A data set before it is decoded."""
 
     classes: tuple[str, ...]
-    train: LazySplit
-    test: LazySplit
+    train: list[LazyImage]
+    test: list[LazyImage]
     flip: bool = True
     """Whether a mirrored image still belongs to its class (false for digits)."""
 
 
-def train_test_split(images: LazySplit) -> tuple[LazySplit, LazySplit]:
+def train_test_split(images: Sequence[LazyImage]) -> tuple[list[LazyImage], list[LazyImage]]:
     """Split each class 80/20; a class needs two images to be in both."""
-    train, test = hold_out(images.labels, TEST_SHARE)
-    return images.subset(train), images.subset(test)
+    train, test = hold_out([image.label for image in images], TEST_SHARE)
+    return [images[i] for i in train], [images[i] for i in test]
 
 
 def hold_out(labels: Sequence[int], share: float) -> tuple[list[int], list[int]]:

@@ -32,8 +32,7 @@ class BatchStream:
     each batch is drawn, but only its `part` is made: the parts of several processes with the same
     seed make up the batch of one. With `augment`, images are cropped and mirrored at random, and
     then changed by `policy` if given; `balanced` draws every class equally often. The generator
-    lives on the CPU whatever the device, so all devices draw the same batches. Raises InputError,
-    which names `option`, unless 1 ≤ batch_size ≤ number of images.
+    lives on the CPU whatever the device, so all devices draw the same batches.
     """
 
     def __init__(
@@ -47,20 +46,14 @@ class BatchStream:
         policy: Policy | None = None,
         part: slice = slice(None),
         balanced: bool = False,
-        option: str = "--set supernet.batch_size=N",
     ) -> None:
+        self._data, self._batch_size, self._part = data, batch_size, part
+        self._augment, self._policy, self._device = augment, policy, device
         self._members = torch.arange(len(data.train)) if members is None else members
-        check_batch_size(len(self._members), batch_size, option)
         self._weights: Tensor | None = None
         if balanced:
             labels = data.train.labels.cpu()[self._members]
             self._weights = 1 / labels.bincount().double()[labels]
-        self._policy = policy
-        self._part = part
-        self._data = data
-        self._batch_size = batch_size
-        self._augment = augment
-        self._device = device
         self._generator = torch.Generator().manual_seed(seed)
         self._order = self._shuffle()
         self._position = 0
@@ -90,15 +83,7 @@ class BatchStream:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the stream of `state` stopped, with the same batches.
-
-        Raises InputError if that stream ran over another number of images.
-        """
-        if len(state["order"]) != len(self._members):
-            raise InputError(
-                f"the checkpoint was made with {len(state['order'])} training images, and the data "
-                f"set has {len(self._members)}; give the same data set or start afresh"
-            )
+        """Continue where the stream of `state`, over the same images, stopped."""
         self._generator.set_state(state["generator"].cpu())
         self._order = state["order"].cpu().clone()
         self._position = int(state["position"])
@@ -107,9 +92,7 @@ class BatchStream:
         count = len(self._members)
         if self._weights is None:
             return self._members[torch.randperm(count, generator=self._generator)]
-        return self._members[
-            self._weights.multinomial(count, replacement=True, generator=self._generator)
-        ]
+        return self._members[self._weights.multinomial(count, True, generator=self._generator)]
 
     def _augmented(self, pixels: Tensor) -> Tensor:
         count, reach = self._batch_size, self._data.image_size // 8

@@ -9,6 +9,7 @@ from torch import nn
 
 from app import locks
 from app.config import StudyConfig
+from app.console import printable
 from app.context import check_names, open_data
 from app.dashboard import publish
 from app.data import ImageData, describe_split
@@ -69,7 +70,8 @@ def retrain(
     with locks.writing(paths.retrained, wait=False):
         _say(
             f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
-            f"on {config.dataset}: {recipe.epochs} epochs of batches of {recipe.batch_size}, "
+            f"on {printable(config.dataset)}: "
+            f"{recipe.epochs} epochs of batches of {recipe.batch_size}, "
             f"{describe_split(data.train.labels.tolist(), kept.tolist(), held_out.tolist())}, "
             f"{len(data.test)} test images, {device_name(device)}"
         )

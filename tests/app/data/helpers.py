@@ -1,5 +1,6 @@
 """Real images on disk and the shortest way to load them."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ CPU = torch.device("cpu")
 
 def noise(key: str, size: int = 16) -> np.ndarray:
     """Pixels that differ from key to key, size×size×3."""
-    generator = np.random.default_rng(zlib.crc32(key.encode()))
+    generator = np.random.default_rng(zlib.crc32(os.fsencode(key)))
     return generator.integers(0, 256, (size, size, 3), dtype=np.uint8)
 
 

@@ -1,7 +1,7 @@
 import torch
 
-from app.data import ImageData, class_counts, majority_share
-from app.data.dataset import Split, channel_statistics, fingerprint, value_spans
+from app.data import ImageData, majority_share
+from app.data.dataset import Split, channel_statistics, fingerprint
 
 
 def test_statistics_agree_with_floating_point() -> None:
@@ -47,14 +47,5 @@ def test_fingerprint_covers_size_classes_pixels_and_labels() -> None:
     assert fingerprint(("a", "b"), Split(pixels.clone(), part.labels), part) in prints
 
 
-def test_span_is_that_of_the_widest_channel() -> None:
-    pixels = torch.zeros(3, 3, 4, 4, dtype=torch.uint8)
-    pixels[1, 2, 0, 0] = 255
-    pixels[2, 0] = 200  # plain red
-    assert value_spans(pixels).tolist() == [0, 255, 0]
-
-
-def test_class_counts_and_the_largest_share() -> None:
-    labels = torch.tensor([0, 2, 2, 2])
-    assert class_counts(labels, 4) == [1, 0, 3, 0]
-    assert majority_share(labels) == 0.75
+def test_share_of_the_largest_class() -> None:
+    assert majority_share(torch.tensor([0, 2, 2, 2])) == 0.75

@@ -2,45 +2,36 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.data import describe_split, hold_out
-from app.data.split import LazySplit, train_test_split
+from app.data.decode import ValueRanges
+from app.data.split import LazyImage, train_test_split
 from app.errors import InputError
 
 LABELS = [0] * 50 + [1] * 10 + [2] * 2 + [0] * 5
 
 
-def _numbered() -> LazySplit:
-    """Images whose pixels and names are their own index."""
-    return LazySplit(
-        LABELS,
-        [str(i) for i in range(len(LABELS))],
-        lambda i, size, ranges: np.full((size, size, 3), i, dtype=np.uint8),
-    )
+def _numbered() -> list[LazyImage]:
+    """Images with their index as their name."""
+    return [LazyImage(label, str(i), _unread) for i, label in enumerate(LABELS)]
 
 
-def _indices(part: LazySplit) -> list[int]:
-    return [int(part.read(i, 1, {})[0, 0, 0]) for i in range(len(part))]
+def _unread(size: int, ranges: ValueRanges) -> NDArray[np.uint8]:
+    raise AssertionError("a split reads no image")
 
 
-def test_every_class_is_split_80_to_20() -> None:
+def test_every_class_is_split_80_to_20_and_no_image_is_lost_or_in_both() -> None:
     train, test = train_test_split(_numbered())
-    assert Counter(test.labels) == {0: 11, 1: 2, 2: 1}
-    assert Counter(train.labels) == {0: 44, 1: 8, 2: 1}
-
-
-def test_no_image_is_lost_or_in_both_and_labels_and_names_follow() -> None:
-    train, test = train_test_split(_numbered())
-    assert sorted(_indices(train) + _indices(test)) == list(range(len(LABELS)))
-    for part in (train, test):
-        assert list(part.labels) == [LABELS[i] for i in _indices(part)]
-        assert list(part.names) == [str(i) for i in _indices(part)]
+    assert Counter(image.label for image in train) == {0: 44, 1: 8, 2: 1}
+    assert Counter(image.label for image in test) == {0: 11, 1: 2, 2: 1}
+    assert sorted(int(image.name) for image in train + test) == list(range(len(LABELS)))
 
 
 def test_split_is_random_and_always_the_same() -> None:
-    first, second = (_indices(train_test_split(_numbered())[1]) for _ in range(2))
+    first, second = (train_test_split(_numbered())[1] for _ in range(2))
     assert first == second
-    assert first[:8] != list(range(8))
+    assert [image.name for image in first[:8]] != [str(i) for i in range(8)]
 
 
 @pytest.mark.parametrize("labels", [[0], [0, 1], [2, 0, 1]])
