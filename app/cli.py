@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -229,6 +230,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     from app.interrupt import stop_at_once
 
+    if isinstance(sys.stdout, TextIOWrapper):  # as of stderr: no result is lost to a terminal
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with stop_at_once():
             status = run_command(app, arguments, "main.py")
