@@ -21,7 +21,7 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
     url = database_url(runs, storage_url)
     storage = open_existing(url)
     if storage is None and storage_url:
-        raise InputError(f"there is no database {shown(url)} yet")
+        raise InputError(f"there is no database '{shown(url)}' yet: run a study first")
     if storage is not None:
         for name in optuna.get_all_study_names(storage):
             study = optuna.load_study(study_name=name, storage=storage)

@@ -72,7 +72,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"the study file '{path}' is not valid TOML: {error}") from None
     except (OSError, ValueError) as error:  # a path or a number that is too long
-        raise InputError(f"cannot read the study file '{_short(path)}': {error}") from None
+        raise InputError(f"cannot read the study file {_shown(str(path))}: {error}") from None
 
 
 def _read_saved(path: Path) -> dict[str, Any]:
@@ -123,9 +123,9 @@ def _set(values: dict[str, Any], field: str, value: Any) -> None:
 def _describe(error: ValidationError, path: Path | str) -> str:
     """The first complaint of pydantic as one line."""
     first = error.errors()[0]
-    field = _short(".".join(map(str, first["loc"])))
+    field = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return f"unknown setting '{field}' (in '{path}' or on the command line)"
+        return f"unknown setting {_shown(field)} (in '{path}' or on the command line)"
     if first["type"] == "missing":
         return f"the study file '{path}' lacks '{field}'"
     reason = first["msg"][0].lower() + first["msg"][1:]
@@ -135,13 +135,10 @@ def _describe(error: ValidationError, path: Path | str) -> str:
     return f"{field} = {_shown(first['input'])}: {reason}{more}"
 
 
-def _short(text: object) -> str:
-    """Text of any length, such as a key of a study file, for a line that people read."""
-    return text if len(text := str(text)) <= 200 else f"{text[:100]}…{text[-50:]}"
-
-
 def _shown(value: object) -> str:
+    """Print a value of any length, such as a key of a study file, in a line that people read."""
     try:
-        return _short(repr(value))
+        text = repr(value)
     except (ValueError, RecursionError):  # Python prints no number of more than 4,300 digits
         return "a value that is too long to be shown"
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-50:]}"
