@@ -125,7 +125,9 @@ def retrain(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the images [50].")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step [128].")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate [0.1].")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="Highest learning rate [0.1].")
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="[0.0005]")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="[0.1]")] = None,
     ema: Annotated[
@@ -154,14 +156,16 @@ def retrain(
     """Train found networks from scratch, and compare them."""
     from app.retrain.choice import Selection
     from app.retrain.job import retrain as retrain_networks
-    from app.retrain.recipe import make_recipe
     from app.study_file import load_last
+    from app.trained import Recipe
 
-    recipe = make_recipe(context.params)
+    recipe = Recipe.from_options(context.params)
     given = o.overrides(context)
     given.pop("seed", None)  # the training's, not the study's
+    config = load_last(study, given)
     selection = Selection(trial or [], arch or [], pick or [])
-    retrain_networks(load_last(study, given), selection, baseline or [], recipe, seed)
+    seed = config.seed if seed is None else seed
+    retrain_networks(config, selection, baseline or [], recipe, seed)
 
 
 @app.command(epilog="Example: python main.py export --study mobilenet --pick knee --out model.onnx")

@@ -2,6 +2,7 @@
 
 import json
 import reprlib
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,12 @@ def load_last(study: str, overrides: dict[str, Any] | None = None) -> StudyConfi
             "give --storage URL again"
         )
     return _validated(stored, {**given, "runs": place["runs"], "name": name}, saved)
+
+
+def study_command(command: str, config: StudyConfig, *options: str) -> str:
+    """Return a command on a study that was run, quoted for a shell."""
+    runs = [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
+    return shlex.join(["python", "main.py", command, "--study", config.name, *runs, *options])
 
 
 def load_preset(name: str) -> StudyConfig:
