@@ -268,8 +268,10 @@ def _process_group() -> AbstractContextManager[None]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    from app.console import print_anything
     from app.interrupt import stop_at_once
 
+    print_anything()
     try:
         with stop_at_once():
             status = run_command(app, arguments, "main.py")
