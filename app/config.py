@@ -18,6 +18,7 @@ from pydantic import (
 )
 from sqlalchemy.engine import URL
 
+from app.console import printable
 from app.database import hide_passwords, parse_url, sqlite_url
 
 DATABASE = "studies.db"
@@ -158,8 +159,8 @@ class StudyConfig(_Config):
 
     @property
     def dataset_name(self) -> str:
-        """The data set's name, or that of its folder."""
-        return Path(self.dataset).name
+        """The data set's name, or that of its folder, as it can be shown."""
+        return printable(Path(self.dataset).name)
 
     @property
     def folder(self) -> Path:

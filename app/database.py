@@ -79,8 +79,16 @@ def _checked_sqlite(url: URL) -> URL:
 
 
 def sqlite_url(path: Path) -> URL:
-    """The URL of an SQLite file, whatever characters its path has."""
-    return URL.create("sqlite", database=str(path.absolute()))
+    """The URL of an SQLite file, whatever characters its path has.
+
+    Raises InputError for bytes that are no UTF-8, with which SQLAlchemy opens nothing.
+    """
+    database = str(path.absolute())
+    try:
+        database.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the path '{database}' is not UTF-8: give --runs DIR") from None
+    return URL.create("sqlite", database=database)
 
 
 def is_sqlite(url: URL) -> bool:

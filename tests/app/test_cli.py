@@ -1,6 +1,7 @@
 """Bad input on the command line: one line, exit status 2, no traceback. And the small commands."""
 
 import io
+import os
 import socket
 import sqlite3
 import subprocess
@@ -42,6 +43,7 @@ GOOD = Path(__file__)  # any file that is no study, picture or folder
         (["--storage", "sqlite:///:memory:"], "must be a file or a server"),
         (["--fresh", "studies"], "after the command: main.py studies"),
         (["--study-name", "../x"], "name = '../x'"),
+        (["--runs", os.fsdecode(b"gr\xf6")], "is not UTF-8: give --runs DIR"),
         (["--set", "supernet.batch_size"], "write FIELD=VALUE"),
         (["--set", "supernet.nosuch=1"], "unknown setting 'supernet.nosuch'"),
         (["--set", "space_options.nosuch=1"], "has no option 'nosuch'"),

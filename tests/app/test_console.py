@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.atomic import write_text
+from app.config import StudyConfig
 from app.console import _time_left
 from tests.app.test_run import ROOT
 
@@ -64,3 +66,12 @@ def test_every_command_prints_to_an_ascii_pipe(study_file: Path, tmp_path: Path)
 )
 def test_time_left_is_short(seconds: float | None, text: str) -> None:
     assert _time_left(seconds) == text
+
+
+def test_a_folder_whose_name_is_not_utf8_is_shown_escaped(
+    config: StudyConfig, tmp_path: Path
+) -> None:
+    odd = config.model_copy(update={"dataset": os.fsdecode(b"images/im\xf6")})
+    assert odd.dataset_name == r"im\udcf6"
+    write_text(tmp_path / "page", odd.dataset)
+    assert (tmp_path / "page").read_text(encoding="utf-8") == r"images/im\udcf6"
