@@ -39,9 +39,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     _sync_folder(path.parent)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    write_atomically(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically; what UTF-8 lacks, as in odd file names, is escaped."""
-    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+    """Write a UTF-8 text file atomically; bytes of a path that are no UTF-8 are escaped."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from app.errors import InputError, is_out_of_memory
 from app.options import FILES, OPTIONS, STORED, recipe_options, study_options
-from app.retrain.recipe import Recipe
+from app.trained import Recipe
 
 app = typer.Typer(
     add_completion=False,
@@ -128,6 +127,7 @@ def retrain(
     seed = given.pop("seed", None)  # the training's, not the study's
     selection = Selection(trial or [], arch or [], pick or [])
     config = load_config(study, given, resume=True)
+    seed = config.seed if seed is None else seed
     retrain_networks(config, selection, baseline or [], recipe, seed)
 
 
@@ -225,11 +225,10 @@ def _expand_home(word: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    from app.console import print_anything
     from app.interrupt import stop_at_once
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # an encoding that lacks a character loses no result
-            stream.reconfigure(errors="backslashreplace")
+    print_anything()
     try:
         with stop_at_once():
             status = run_command(app, arguments, "main.py")

@@ -160,7 +160,7 @@ class StudyConfig(_Config):
 
     @property
     def dataset_name(self) -> str:
-        """The data set's name, or that of its folder."""
+        """The data set's name, or that of its folder, as it can be shown."""
         return printable(Path(self.dataset).name)
 
     @property

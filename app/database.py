@@ -80,12 +80,16 @@ def parse_url(text: str) -> URL:
 
 
 def sqlite_url(path: Path) -> URL:
-    """The URL of an SQLite file. Raises InputError for a path of bytes that are no UTF-8."""
+    """The URL of an SQLite file, whatever characters its path has.
+
+    Raises InputError for bytes that are no UTF-8, with which SQLAlchemy opens nothing.
+    """
+    database = str(path.absolute())
     try:
-        name = os.fsencode(path.absolute()).decode()
-    except UnicodeDecodeError:
-        raise InputError(f"'{path}' is no UTF-8, as SQLite wants file names: rename it") from None
-    return URL.create("sqlite", database=name)
+        database.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the path '{database}' is not UTF-8: give --runs DIR") from None
+    return URL.create("sqlite", database=database)
 
 
 def is_sqlite(url: URL) -> bool:

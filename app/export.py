@@ -11,39 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from safetensors.torch import save
 
-from app.atomic import check_output, remove_leftovers, write_atomically
+from app.atomic import check_output, remove_leftovers, write_bytes
 from app.config import StudyConfig
+from app.console import out
 from app.context import check_names, open_data
 from app.data import ImageData
 from app.definition import study_definition
 from app.errors import InputError
-from app.export_formats import INPUT, MIN_OPSET, OUTPUT, check_opset, to_onnx, to_pt2
+from app.export_formats import INPUT, OUTPUT, check_opset, to_onnx, to_pt2
 from app.pareto import completed_rows
 from app.paths import StudyPaths
-from app.report.commands import study_command
 from app.retrain.candidate import load_best
 from app.retrain.choice import SelectedArch, Selection, choose
-from app.retrain.result import Result, best_of, read_results
 from app.storage import open_existing
 from app.study import find_study
+from app.study_file import study_command
+from app.trained import Result, best_of, read_results
 
 FORMAT = "bnnas exported network 1"
-SUFFIXES = (".onnx", ".pt2")
 CHECKED_IMAGES = 16
 CPU = torch.device("cpu")
+KINDS = {".onnx": "model", ".pt2": "model", ".safetensors": "weights", ".json": "about it"}
 
-out = Console(highlight=False)
 
-
-def export(
-    config: StudyConfig,
-    selection: Selection,
-    places: Sequence[Path],
-    opset: int = MIN_OPSET,
-) -> None:
+def export(config: StudyConfig, selection: Selection, places: Sequence[Path], opset: int) -> None:
     """Write one network to each of `places`, with its weights and a description beside them.
 
     Raises InputError for bad input, before anything is written.
@@ -64,39 +57,38 @@ def export(
             f"export writes one network, not {len(chosen)}: "
             "give one --trial N, --arch STRING, or --pick knee, best-score or max-flops=300M"
         )
-    result = best_of(read_results(paths.retrained, definition), chosen[0].arch)
+    (one,) = chosen
+    result = best_of(read_results(paths.retrained, definition), one.arch)
     if result is None:
-        numbers = chosen[0].trials
-        which = f"--trial={numbers[0]}" if numbers else f"--arch={chosen[0].arch}"
+        which = f"--trial={one.trials[0]}" if one.trials else f"--arch={one.arch}"
         command = study_command("retrain", config, which)
-        raise InputError(f"{chosen[0].label} has not been retrained yet; run: {command}")
-    _say(
-        f"{chosen[0].label}: retrained for {result.epochs} epochs, "
+        raise InputError(f"{one.label} has not been retrained yet; run: {command}")
+    out.print(
+        f"{one.label}: retrained for {result.epochs} epochs, "
         f"test accuracy {100 * result.test_accuracy:.2f} %."
     )
-    network = space.network(chosen[0].arch)
+    network = space.network(one.arch)
     network.load_state_dict(load_best(result.folder))
     network.eval()
     step = max(1, len(data.test) // CHECKED_IMAGES)
     images = data.normalise(data.test.pixels[::step][:CHECKED_IMAGES]).contiguous()
     weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
-    about = describe(config, data, chosen[0], result, definition)
-    about["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
-    contents = {}
+    about = describe(config, data, one, result, definition, weights)
+    files = {}
     for place in places:
         if place.suffix == ".onnx":
-            contents[place], ir_version = to_onnx(network, images, opset)
+            files[place], ir_version = to_onnx(network, images, opset)
             about["onnx"] = {"opset": opset, "ir_version": ir_version}
         else:
-            contents[place] = to_pt2(network, images)
-    for place, content in contents.items():
-        remove_leftovers(place.parent, f".{glob.escape(place.stem)}.*")
-        _write("model", place, content)
+            files[place] = to_pt2(network, images)
     text = json.dumps(about, indent=1, allow_nan=False) + "\n"
-    for place in dict.fromkeys(place.with_suffix("") for place in places):
-        weights_path, description_path = _beside(place)
-        _write("weights", weights_path, weights)
-        _write("about it", description_path, text.encode())
+    for place in places:
+        remove_leftovers(place.parent, f".{glob.escape(place.stem)}.*")
+        files |= {place.with_suffix(".safetensors"): weights}
+        files |= {place.with_suffix(".json"): text.encode()}
+    for path, content in files.items():
+        write_bytes(path, content)
+        out.print(f"{KINDS[path.suffix]:<10}{path}")
 
 
 def describe(
@@ -105,6 +97,7 @@ def describe(
     chosen: SelectedArch,
     result: Result,
     definition: dict[str, Any],
+    weights: bytes,
 ) -> dict[str, Any]:
     """Everything that users of the model need to know, and its origin."""
     return {
@@ -142,10 +135,11 @@ def describe(
             "epochs": result.epochs,
             "best_epoch": result.best_epoch,
             "seed": result.seed,
+            "sha256": hashlib.sha256(weights).hexdigest(),
         },
         "provenance": {
             "study": config.name,
-            "trials": list(chosen.trials),
+            "trials": chosen.trials,
             "score": chosen.score,
             "dataset": config.dataset,
             "definition": definition,
@@ -158,25 +152,20 @@ def describe(
 
 def _check_place(place: Path) -> None:
     """Raises InputError if nothing can be written there, or other people's files would be lost."""
-    if place.suffix not in SUFFIXES:
-        raise InputError(f"--out {place}: the name must end in {' or '.join(SUFFIXES)}")
-    weights, description = _beside(place.with_suffix(""))
+    if place.suffix not in (".onnx", ".pt2"):
+        raise InputError(f"--out {place}: the name must end in .onnx or .pt2")
+    beside = [place.with_suffix(suffix) for suffix in (".json", ".safetensors")]
     try:
-        for path in (place, weights, description):
+        for path in (place, *beside):
             check_output(path)
     except InputError as error:
         raise InputError(f"--out: {error}") from None
-    if (weights.exists() or description.exists()) and not _is_description(description):
-        other = description if description.exists() else weights
+    others = [path for path in beside if path.exists()]
+    if others and not _is_description(beside[0]):
         raise InputError(
-            f"--out {place}: '{other}' would be overwritten and is not from an export of this "
+            f"--out {place}: '{others[0]}' would be overwritten and is not from an export of this "
             "program: move it away or give another name"
         )
-
-
-def _beside(stem: Path) -> tuple[Path, Path]:
-    """The weights and the description of a model whose path, less its suffix, is `stem`."""
-    return stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.json")
 
 
 def _is_description(path: Path) -> bool:
@@ -186,12 +175,3 @@ def _is_description(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(values, dict) and values.get("format") == FORMAT
-
-
-def _write(what: str, place: Path, content: bytes) -> None:
-    write_atomically(place, lambda file: file.write(content))
-    _say(f"{what:<10}{place}")
-
-
-def _say(text: str) -> None:
-    out.print(text, soft_wrap=True, markup=False)

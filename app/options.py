@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from app.errors import InputError
-from app.retrain.recipe import Recipe, make_recipe, option_name
+from app.trained import Recipe, option_name
 
 Command = Callable[..., None]
 
@@ -76,13 +76,11 @@ def recipe_options(command: Command) -> Command:
     """Give a command an option for each field of Recipe, and the recipe as argument `recipe`."""
     options: dict[str, Any] = {}
     for field, info in Recipe.model_fields.items():
-        option = option_name(field)
-        text = f"{info.description} [{info.default}]"
         kind: Any = info.annotation
-        flag = kind is bool  # which typer would also give a --no-…
-        more = typer.Option(option, help=info.description) if flag else typer.Option(help=text)
-        options[option[2:].replace("-", "_")] = Annotated[kind | None, more]
-    return _replace_argument("recipe", options, make_recipe)(command)
+        default = "" if kind is bool else f" [{info.default}]"
+        option = typer.Option(option_name(field), help=f"{info.description}{default}")
+        options[field] = Annotated[kind | None, option]
+    return _replace_argument("recipe", options, Recipe.from_options)(command)
 
 
 def _replace_argument(

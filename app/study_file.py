@@ -1,6 +1,7 @@
 """Reading study files: presets, TOML files, and what a study was last run with."""
 
 import json
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ def load_config(
         raise one_of(study, "study", [*presets(), "or the path of a .toml file"])
     _check_inside(values, given, path)
     return _validated(values, given, path)
+
+
+def study_command(command: str, config: StudyConfig, *options: str) -> str:
+    """Return a command on a study that was run, quoted for a shell."""
+    runs = [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
+    return shlex.join(["python", "main.py", command, "--study", config.name, *runs, *options])
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

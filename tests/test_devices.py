@@ -17,11 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import spaces
 from app.config import SupernetConfig
 from app.data import ImageData, Split
-from app.retrain.recipe import Recipe
 from app.retrain.training import NetworkTraining
 from app.scores import SCORES
 from app.scores.trace import ProbeBatch, Trace
 from app.supernet.training import SupernetTraining
+from app.trained import Recipe
 from spaces import BatchNormMode, Space
 
 CPU, DEVICE = torch.device("cpu"), torch.device("meta")

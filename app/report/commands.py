@@ -8,8 +8,8 @@ from typing import Any
 from app.config import StudyConfig
 from app.options import OPTIONS
 from app.report.data import ReportData
-from app.retrain.result import Result
-from app.study_file import load_config, presets
+from app.study_file import load_config, presets, study_command
+from app.trained import Result
 
 NAMES = {option.field: name.replace("_", "-") for name, option in OPTIONS.items()}
 """Fields with an option of their own; the others are given with `--set`."""
@@ -30,12 +30,6 @@ def commands(data: ReportData) -> list[str]:
         lines.append(study_command("retrain", config, *pick))
         lines.append(study_command("export", config, "--pick", "knee", "--out", "model.onnx"))
     return lines
-
-
-def study_command(command: str, config: StudyConfig, *options: str) -> str:
-    """Return a command on this study, quoted for a shell."""
-    runs = [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
-    return shlex.join(["python", "main.py", command, "--study", config.name, *runs, *options])
 
 
 def run_command(config: StudyConfig) -> str:

@@ -12,11 +12,11 @@ from scipy.stats import percentileofscore
 from app.config import StudyConfig
 from app.pareto import COSTS, Cost, Row, by_budget, completed_rows, knee, pareto_front
 from app.paths import StudyPaths
-from app.retrain.result import Result, best_of, read_results
 from app.sampling import cost_range
 from app.scores.composite import Composite
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_or_refuse
+from app.trained import Result, best_of, read_results
 from spaces import Space
 
 

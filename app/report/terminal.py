@@ -10,8 +10,8 @@ from rich.table import Table
 
 from app.pareto import KNEE, Row
 from app.paths import StudyPaths
-from app.report.commands import study_command
 from app.report.data import ReportData
+from app.study_file import study_command
 
 ANY_WIDTH = 10_000
 

@@ -1,1 +1,1 @@
-"""Networks that were found, or others for comparison, trained from scratch on their own."""
+"""The retrain command: networks that were found, or baselines, trained from scratch."""

@@ -6,6 +6,7 @@ made for 224 px would reduce a 32 px image to a feature map of 1×1.
 """
 
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,10 @@ def build_baseline(text: str, classes: int, image_size: int) -> nn.Module:
         network: nn.Module = models.get_model(name, weights=None, num_classes=classes, **options)
         if image_size <= MAX_SMALL_IMAGE_PX:
             _keep_small_images_large(network)
-        _try_training(network, image_size)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            scores = deepcopy(network).train()(torch.zeros(2, 3, image_size, image_size))
+        if not isinstance(scores, Tensor):
+            raise TypeError("it returns more than scores in training")
     except (RuntimeError, AssertionError, AttributeError, TypeError, ValueError, ZeroDivisionError):
         of_width = f" with width '{width}'" if colon else ""
         raise InputError(
@@ -53,40 +57,19 @@ def network_cost(network: nn.Module, image_size: int) -> Cost:
     return Cost(counter.get_total_flops() // 2, sum(p.numel() for p in network.parameters()))
 
 
-def _try_training(network: nn.Module, image_size: int) -> None:
-    """Pass a batch of two in training mode, without trace in network and random numbers.
-
-    Raises TypeError if the network returns more than scores then.
-    """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        scores = deepcopy(network).train()(torch.zeros(2, 3, image_size, image_size))
-    if not isinstance(scores, Tensor):
-        raise TypeError
-
-
 def _keep_small_images_large(network: nn.Module) -> None:
     """Set stride 1 wherever the image would be halved for the first or the second time.
 
     Every such layer, since a halving block may have a shortcut that halves too.
     """
-    heights: dict[_Strided, int] = {}
-
-    def see(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(module, _Strided)
-        heights[module] = inputs[0].shape[-1]
-
-    halving = [m for m in network.modules() if isinstance(m, _Strided) and _stride(m) == 2]
-    handles = [module.register_forward_pre_hook(see) for module in halving]
+    twin = deepcopy(network).eval()  # shows the sizes at the strides as they were
+    for module, same in zip(network.modules(), twin.modules(), strict=True):
+        if isinstance(module, _Strided):
+            same.register_forward_pre_hook(partial(_set_stride, module))
     with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, TRACED_PX, TRACED_PX))
-    network.train()
-    for handle in handles:
-        handle.remove()
-    for module, height in heights.items():
-        if height > TRACED_PX // 4:
-            module.stride = (1, 1) if isinstance(module, nn.Conv2d) else 1
+        twin(torch.zeros(1, 3, TRACED_PX, TRACED_PX))
 
 
-def _stride(module: _Strided) -> int:
-    stride = module.stride
-    return int(stride[0] if isinstance(stride, tuple) else stride)
+def _set_stride(module: _Strided, twin: _Strided, inputs: tuple[Tensor, ...]) -> None:
+    if twin.stride in (2, (2, 2)) and inputs[0].shape[-1] > TRACED_PX // 4:
+        module.stride = (1, 1)

@@ -20,42 +20,39 @@ from app.interrupt import check_or_save
 from app.latency import measure_latency
 from app.retrain.baselines import network_cost
 from app.retrain.evaluation import evaluate
-from app.retrain.recipe import Recipe
-from app.retrain.result import Result, read_result
 from app.retrain.training import NetworkTraining
 from app.supernet.checkpoint import load_or_refuse, save_checkpoint
+from app.trained import FORMAT, Recipe, Result, read_result
 
-KIND = "bnnas retrained network 1"
 HINT = "move its folder away to train this network again"
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 MAX_LABEL_CHARACTERS = 18
 """The whole progress bar must fit into 80 columns."""
+TORCHVISION = "torchvision"
+"""What the definition of a baseline names as its space."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network to train."""
+    """A network to train in a folder of its own, so that it can be interrupted and read again."""
 
     label: str
-    network: str
-    """The architecture's string, or the name of the baseline."""
-    is_baseline: bool
     build: Callable[[], nn.Module]
     definition: dict[str, Any]
-    """What decides the outcome of its training."""
+    """What decides the outcome of its training: network, space, data, seed, recipe, version."""
     folder: Path
 
 
-def training_folder(parent: Path, name: str, definition: dict[str, Any]) -> Path:
+def training_folder(parent: Path, definition: dict[str, Any]) -> Path:
     """The folder of this training alone: its name ends in a hash of the definition."""
-    text = json.dumps(definition, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    name = definition["network"] if definition["space"] == TORCHVISION else "network"
+    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:10]
     return parent / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{digest}"
 
 
 def load_best(folder: Path) -> dict[str, torch.Tensor]:
     """The weights of the best epoch. Raises InputError if they are damaged."""
-    weights: dict[str, torch.Tensor] = load_or_refuse(folder / "best.pt", KIND, HINT)["network"]
+    weights: dict[str, torch.Tensor] = load_or_refuse(folder / "best.pt", FORMAT, HINT)["network"]
     return weights
 
 
@@ -71,13 +68,12 @@ def train_candidate(
 
     `check` is called between steps; when it raises KeyboardInterrupt, everything is saved first.
     """
-    done = read_result(candidate.folder)
-    if done is not None:
+    if (done := read_result(candidate.folder)) is not None:
         return done
     training = NetworkTraining(candidate.build, data, recipe, seed, device)
     last = candidate.folder / "last.pt"
     if last.exists():
-        state = load_or_refuse(last, KIND, HINT)
+        state = load_or_refuse(last, FORMAT, HINT)
         check_definition(state["definition"], candidate.definition, f"the training '{last}'")
         training.load_state_dict(state)
     _train(training, candidate, check)
@@ -85,15 +81,14 @@ def train_candidate(
     cost = network_cost(network, data.image_size)
     network.load_state_dict(load_best(candidate.folder))
     accuracy = evaluate(network.to(device), data, data.test)
-    best = training.best
     result = Result(
-        network=candidate.network,
-        is_baseline=candidate.is_baseline,
+        network=candidate.definition["network"],
+        is_baseline=candidate.definition["space"] == TORCHVISION,
         test_accuracy=accuracy.overall,
-        validation_accuracy=best["validation_accuracy"],
+        validation_accuracy=training.best["validation_accuracy"],
         test_images=len(data.test),
         validation_images=len(training.validation),
-        best_epoch=int(best["epoch"]),
+        best_epoch=int(training.best["epoch"]),
         epochs=len(training.history),
         flops=cost.macs,
         params=cost.params,
@@ -116,24 +111,23 @@ def train_candidate(
 def _train(training: NetworkTraining, candidate: Candidate, check: Callable[[], None]) -> None:
     def save(name: str, state: dict[str, Any]) -> None:
         content = {"definition": candidate.definition, **state}
-        save_checkpoint(candidate.folder / name, content, KIND)
+        save_checkpoint(candidate.folder / name, content, FORMAT)
 
     def save_all() -> None:
         save("last.pt", training.state_dict())
 
-    saved = clock = time.monotonic()
+    saved, note = time.monotonic(), ""
     label = candidate.label[:MAX_LABEL_CHARACTERS]
     with progress_bar(label, training.steps, training.step_count) as advance:
         while not training.finished:
             check_or_save(check, save_all)
-            epoch_ended = training.step()
-            if epoch_ended and training.best is training.history[-1]:
-                # before `last.pt`: a kill in between repeats the epoch with the same outcome
-                save("best.pt", {**training.best, "network": training.average.state_dict()})
-            now = time.monotonic()
-            training.seconds += now - clock
-            clock = now
-            if epoch_ended or now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if epoch_ended := training.step():
+                last = training.history[-1]
+                note = f"epoch {last['epoch']:g}: {100 * last['validation_accuracy']:.1f} %"
+                if training.best is last:
+                    # before `last.pt`: a kill in between repeats the epoch with the same outcome
+                    save("best.pt", {**last, "network": training.average.state_dict()})
+            if epoch_ended or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 save_all()
-                saved = clock = time.monotonic()
-            advance(note=training.progress)
+                saved = time.monotonic()
+            advance(note=note)

@@ -15,8 +15,8 @@ class SelectedArch:
 
     label: str
     arch: str
-    trials: tuple[int, ...]
-    score: float | None = None
+    trials: list[int]
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ def choose(
     """The networks asked for, each architecture once, in that order.
 
     Raises InputError for a trial that is not there or not complete, a string that is no
-    architecture, and a pick that is unknown or finds nothing.
+    architecture, and a pick that finds nothing.
     """
-    found: dict[str, list[str]] = {}
+    labels: dict[str, list[str]] = {}
     by_number = {row.trial: row for row in rows}
     for number in selection.trials:
         if number not in by_number:
             known = f"0 to {max(by_number)}" if by_number else "none yet: run the study first"
             raise InputError(f"--trial {number}: there is no such completed trial ({known})")
-        found.setdefault(by_number[number].arch, []).append(f"trial {number}")
+        labels.setdefault(by_number[number].arch, []).append(f"trial {number}")
     for text in selection.archs:
         try:
-            found.setdefault(space.canonical(text), [])
+            labels.setdefault(space.canonical(text), [])
         except ArchitectureError as error:
             raise InputError(f"--arch: {error}") from None
     for pick in selection.picks:
@@ -60,13 +60,11 @@ def choose(
         if rows and not front:
             raise InputError(f"--pick {pick}: no trial of the study keeps to its --max-flops")
         row = pick_from(front, pick, objectives)
-        found.setdefault(row.arch, []).append(f"{pick} (trial {row.trial})")
-    return [_chosen(arch, labels, rows) for arch, labels in found.items()]
-
-
-def _chosen(arch: str, labels: list[str], rows: list[Row]) -> SelectedArch:
-    same = [row for row in rows if row.arch == arch]
-    trials = tuple(row.trial for row in same)
-    if not labels:
-        labels = [f"trial {trials[0]}"] if trials else [arch if len(arch) < 30 else f"{arch[:29]}…"]
-    return SelectedArch(", ".join(labels), arch, trials, same[0].score if same else None)
+        labels.setdefault(row.arch, []).append(f"{pick} (trial {row.trial})")
+    chosen = []
+    for arch, names in labels.items():
+        same = [row for row in rows if row.arch == arch]
+        names = names or [f"trial {row.trial}" for row in same[:1]] or [arch]
+        trials, score = [row.trial for row in same], same[0].score if same else None
+        chosen.append(SelectedArch(", ".join(names), arch, trials, score))
+    return chosen

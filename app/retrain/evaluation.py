@@ -1,6 +1,7 @@
 """Accuracy of a network: overall, of each class, and their mean."""
 
-from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +11,14 @@ from app.data import ImageData, Split
 IMAGES_AT_ONCE = 250
 
 
-@dataclass(frozen=True)
-class Accuracy:
+class Accuracy(NamedTuple):
     """Shares of correctly classified images, 0 to 1."""
 
     overall: float
-    by_class: tuple[float | None, ...]
+    balanced: float
+    """Mean over the classes that have images."""
+    by_class: list[float | None]
     """None for a class without images."""
-
-    @property
-    def balanced(self) -> float:
-        """Mean over the classes that have images."""
-        known = [share for share in self.by_class if share is not None]
-        return sum(known) / len(known)
 
 
 @torch.inference_mode()
@@ -31,16 +27,13 @@ def evaluate(
 ) -> Accuracy:
     """Classify the images of `split` at `indices` (int64, all if None) in evaluation mode."""
     network.eval()
-    labels = split.labels
-    if indices is None:
-        indices = torch.arange(len(labels))
-    indices = indices.to(labels.device)
-    hits = torch.zeros(len(data.classes), dtype=torch.int64, device=labels.device)
-    for chunk in torch.split(indices, IMAGES_AT_ONCE):
-        predicted = network(data.normalise(split.pixels[chunk])).argmax(1).to(labels.device)
-        hits.index_add_(0, labels[chunk], (predicted == labels[chunk]).long())
-    counts = labels[indices].bincount(minlength=len(hits)).tolist()
-    shares = [
-        hit / count if count else None for hit, count in zip(hits.tolist(), counts, strict=True)
-    ]
-    return Accuracy(int(hits.sum()) / len(indices), tuple(shares))
+    chosen = torch.arange(len(split)) if indices is None else indices
+    chosen = chosen.to(split.labels.device)
+    chunks = torch.split(chosen, IMAGES_AT_ONCE)
+    predicted = torch.cat([network(data.normalise(split.pixels[c])).argmax(1) for c in chunks])
+    labels = split.labels[chosen]
+    right = labels[predicted.to(labels.device) == labels]
+    hits, counts = (some.bincount(minlength=len(data.classes)).tolist() for some in (right, labels))
+    shares = [hit / count if count else None for hit, count in zip(hits, counts, strict=True)]
+    known = [share for share in shares if share is not None]
+    return Accuracy(len(right) / len(labels), fmean(known), shares)

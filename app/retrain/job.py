@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
-from rich.console import Console
 from torch import nn
 
 from app import locks
 from app.config import StudyConfig
-from app.console import printable
+from app.console import out, printable
 from app.context import check_names, open_data
 from app.dashboard import publish
 from app.data import ImageData, describe_split
@@ -22,20 +22,17 @@ from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
 from app.retrain.baselines import build_baseline
-from app.retrain.candidate import Candidate, train_candidate, training_folder
+from app.retrain.candidate import TORCHVISION, Candidate, train_candidate, training_folder
 from app.retrain.choice import SelectedArch, Selection, choose
 from app.retrain.comparison import comparison_table, write_comparison
-from app.retrain.recipe import Recipe
-from app.retrain.result import read_results
 from app.retrain.training import validation_split
 from app.storage import open_existing
 from app.study import find_study
+from app.trained import Recipe, read_results
 from spaces import Space
 
 VERSION = 2
 """Raised when the same recipe comes out differently: earlier trainings are then kept apart."""
-
-out = Console(highlight=False)
 
 
 def retrain(
@@ -43,19 +40,17 @@ def retrain(
     selection: Selection,
     baselines: Sequence[str],
     recipe: Recipe,
-    seed: int | None = None,
+    seed: int,
 ) -> None:
     """Train the selected networks and the baselines on the study's data, and compare them.
 
-    `seed` is that of the trainings, by default the study's. Raises InputError for any bad input
-    before training starts.
+    `seed` is that of the trainings. Raises InputError for any bad input before training starts.
     """
     if not (selection.trials or selection.archs or selection.picks or baselines):
         raise InputError(
             "say which networks: --trial N, --pick knee, best-score or max-flops=300M, "
             "--arch STRING, or --baseline NAME; each can be given several times"
         )
-    seed = config.seed if seed is None else seed
     check_names(config)
     device = pick_device(config.device)
     paths = StudyPaths(config.folder)
@@ -68,7 +63,7 @@ def retrain(
     chosen = choose(space, rows, selection, config.search.objectives)
     candidates = make_candidates(config, data, space, recipe, seed, chosen, baselines)
     with locks.writing(paths.retrained, wait=False):
-        _say(
+        out.print(
             f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
             f"on {printable(config.dataset)}: "
             f"{recipe.epochs} epochs of batches of {recipe.batch_size}, "
@@ -80,8 +75,8 @@ def retrain(
         results = read_results(paths.retrained, definition)
         write_comparison(paths.comparison, results, rows)
         alike = [result for result in results if result.full_recipe == done[0].full_recipe]
-        out.print(comparison_table(alike, rows))
-        _say(f"{'table':<10}{paths.comparison}")
+        out.print(comparison_table(alike, rows), soft_wrap=False)
+        out.print(f"{'table':<10}{paths.comparison}")
         study = find_study(storage, config.name) if storage else None  # it may be deleted
         if study is not None and paths.supernet.exists() and paths.reference.exists():
             name = device_name(device)
@@ -89,9 +84,9 @@ def retrain(
             write_reports(paths, report)
             publish(study, report)
     if paths.report.exists():
-        _say(f"{'report':<10}{paths.report}")
+        out.print(f"{'report':<10}{paths.report}")
     for candidate in candidates:
-        _say(f"{'weights':<10}{candidate.folder / 'best.pt'}")
+        out.print(f"{'weights':<10}{candidate.folder / 'best.pt'}")
 
 
 def make_candidates(
@@ -104,7 +99,6 @@ def make_candidates(
     baselines: Sequence[str],
 ) -> list[Candidate]:
     """The networks, all to be trained on the same terms. Raises InputError for a bad baseline."""
-    parent = StudyPaths(config.folder).retrained
     terms = {
         "dataset fingerprint": data.fingerprint,
         "image_size": data.image_size,
@@ -113,34 +107,22 @@ def make_candidates(
         "version": VERSION,
     }
 
-    def make(label: str, build: Callable[[], nn.Module], **own: object) -> Candidate:
-        definition = own | terms
-        network, is_baseline = str(own["network"]), own["space"] == "torchvision"
-        name = network if is_baseline else "network"
+    def make(label: str, build: Callable[[], nn.Module], **own: Any) -> Candidate:
+        parent, definition = StudyPaths(config.folder).retrained, own | terms
         earlier = {k: v for k, v in definition.items() if k != "balanced"} | {"version": 1}
-        old = training_folder(parent, name, earlier)
+        old = training_folder(parent, earlier)
         if (old / "last.pt").exists() and not (old / "result.json").exists():
-            _say(f"'{old}' is an unfinished training of an earlier version: it starts again.")
-        folder = training_folder(parent, name, definition)
-        return Candidate(label, network, is_baseline, build, definition, folder)
+            out.print(f"'{old}' is an unfinished training of an earlier version: it starts again.")
+        return Candidate(label, build, definition, training_folder(parent, definition))
 
+    origin = {"space": config.space, "space_options": config.space_options}
     candidates = [
-        make(
-            one.label,
-            partial(space.network, one.arch),
-            network=one.arch,
-            space=config.space,
-            space_options=config.space_options,
-        )
+        make(one.label, partial(space.network, one.arch), network=one.arch, **origin)
         for one in chosen
     ]
     for name in dict.fromkeys(baselines):
         build = partial(build_baseline, name, len(data.classes), data.image_size)
         with torch.random.fork_rng(devices=[]):
             build()  # refuses what cannot be built before anything is trained
-        candidates.append(make(name, build, network=name, space="torchvision"))
+        candidates.append(make(name, build, network=name, space=TORCHVISION))
     return candidates
-
-
-def _say(text: str) -> None:
-    out.print(text, soft_wrap=True, markup=False)

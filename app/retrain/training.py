@@ -1,6 +1,7 @@
 """Training of one stand-alone network, all of it resumable."""
 
 import math
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -15,7 +16,7 @@ from app.data import BatchStream, ImageData, check_batch_size, hold_out
 from app.data.augment import trivial_augment
 from app.device import mixed_precision
 from app.retrain.evaluation import evaluate
-from app.retrain.recipe import Recipe
+from app.trained import Recipe
 
 
 def validation_split(data: ImageData, recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -55,15 +56,9 @@ class NetworkTraining:
             for one in (self.average, self.network)
         )
         kept, self.validation = validation_split(data, recipe)
+        policy = trivial_augment if recipe.trivial_augment else None
         self.batches = BatchStream(
-            data,
-            recipe.batch_size,
-            seed,
-            True,
-            device,
-            kept,
-            trivial_augment if recipe.trivial_augment else None,
-            balanced=recipe.balanced,
+            data, recipe.batch_size, seed, True, device, kept, policy, balanced=recipe.balanced
         )
         self.steps_per_epoch = len(kept) // recipe.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
@@ -80,17 +75,10 @@ class NetworkTraining:
             weight_decay=recipe.weight_decay,
         )
         self.schedule = warmup_cosine(self.optimizer, recipe.warmup, self.steps)
-        self._parts: dict[str, Any] = {
-            "network": self.network,
-            "average": self.average,
-            "optimizer": self.optimizer,
-            "schedule": self.schedule,
-            "batches": self.batches,
-        }
         self.step_count = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        """Of each epoch: its number from 1, mean loss, validation and balanced accuracy."""
+        """As in `Result.history`."""
         self._losses: list[Tensor] = []
 
     @property
@@ -102,25 +90,16 @@ class NetworkTraining:
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or the patience has run out."""
-        if self.step_count >= self.steps:
-            return True
-        if not self.recipe.patience or not self.history:
-            return False
-        return self.history[-1]["epoch"] - self.best["epoch"] >= self.recipe.patience
-
-    @property
-    def progress(self) -> str:
-        """The last epoch, in the few characters that a progress bar has room for."""
-        if not self.history:
-            return ""
-        last = self.history[-1]
-        return f"epoch {last['epoch']:g}: {100 * last['validation_accuracy']:.1f} %"
+        patience = self.recipe.patience
+        waits = patience and self.history and len(self.history) - self.best["epoch"] >= patience
+        return self.step_count >= self.steps or bool(waits)
 
     def step(self) -> bool:
         """Train on one batch, and validate if an epoch ends with it; returns whether one does.
 
         Raises FloatingPointError when the loss of an epoch is not finite.
         """
+        started = time.monotonic()
         images, labels = self.batches.next_batch()
         self.network.train()
         devices = [self.device] if self.device.type == "cuda" else []
@@ -139,10 +118,10 @@ class NetworkTraining:
         decay = min(self.recipe.ema, (1 + self.step_count) / (10 + self.step_count))
         get_ema_multi_avg_fn(decay)(self._averaged, self._current, None)  # type: ignore[no-untyped-call]
         self._losses.append(loss.detach())
-        if self.step_count % self.steps_per_epoch:
-            return False
-        self._end_epoch()
-        return True
+        if epoch_ended := self.step_count % self.steps_per_epoch == 0:
+            self._end_epoch()
+        self.seconds += time.monotonic() - started
+        return epoch_ended
 
     def _end_epoch(self) -> None:
         loss = torch.stack(self._losses).mean().item()
@@ -152,14 +131,9 @@ class NetworkTraining:
             )
         self._losses.clear()
         accuracy = evaluate(self.average, self.data, self.data.train, self.validation)
-        self.history.append(
-            {
-                "epoch": len(self.history) + 1,
-                "loss": loss,
-                "validation_accuracy": accuracy.overall,
-                "balanced_accuracy": accuracy.balanced,
-            }
-        )
+        epoch = {"epoch": len(self.history) + 1, "loss": loss}
+        epoch |= {"validation_accuracy": accuracy.overall, "balanced_accuracy": accuracy.balanced}
+        self.history.append(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a later process needs to continue exactly."""
@@ -174,6 +148,11 @@ class NetworkTraining:
         self._losses = [loss.to(self.device) for loss in state["losses"]]
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        names = ("network", "average", "optimizer", "schedule", "batches")
+        return {name: getattr(self, name) for name in names}
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, warmup: float, steps: int) -> SequentialLR:

@@ -1,6 +1,7 @@
 """Bad input on the command line: one line, exit status 2, no traceback. And the small commands."""
 
 import io
+import os
 import socket
 import sqlite3
 import subprocess
@@ -33,6 +34,7 @@ GOOD = Path(__file__)  # any file that is no study, picture or folder
         (["--device", "toaster"], "device 'toaster'"),
         (["--storage", "nonsense"], "not a database URL"),
         (["--fresh", "studies"], "after the command: main.py studies"),
+        (["--runs", os.fsdecode(b"gr\xf6")], "is not UTF-8: give --runs DIR"),
         (["--set", "supernet.batch_size"], "write FIELD=VALUE"),
         (["--set", "space_options.nosuch=1"], "has no option 'nosuch'"),
         (["--set", "supernet.batch_size=5000"], "5000"),

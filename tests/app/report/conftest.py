@@ -9,8 +9,7 @@ from optuna.trial import create_trial
 from app.config import StudyConfig
 from app.pareto import Row, pareto_front
 from app.report.data import ReportData
-from app.retrain.recipe import Recipe
-from app.retrain.result import Result
+from app.trained import Recipe, Result
 from tests.toy import Toy
 
 ATTACK = "</script><script>alert(1)</script>"

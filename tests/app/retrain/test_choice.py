@@ -25,9 +25,9 @@ def test_networks_are_named_once_and_know_their_trials(toy: Toy) -> None:
     selection = Selection([4, 1], ["skip-conv1-skip", "conv3-conv3-conv3"], ["best-score"])
     chosen = choose(toy, ROWS, selection)
     assert [(c.arch, c.trials, c.score) for c in chosen] == [
-        ("conv1-conv1-skip", (2, 4), -2),
-        ("conv3-conv3-conv3", (1,), -1),
-        ("skip-conv1-skip", (), None),
+        ("conv1-conv1-skip", [2, 4], -2),
+        ("conv3-conv3-conv3", [1], -1),
+        ("skip-conv1-skip", [], None),
     ]
     assert [c.label for c in chosen] == [
         "trial 4",

@@ -11,8 +11,7 @@ from rich.console import Console
 from app.errors import InputError
 from app.pareto import Row
 from app.retrain.comparison import comparison_table, write_comparison
-from app.retrain.recipe import Recipe
-from app.retrain.result import Result, read_result, read_results
+from app.trained import Recipe, Result, read_result, read_results
 
 LONG = Recipe(epochs=50)
 SHORT = Recipe(epochs=2, learning_rate=0.2)
@@ -47,17 +46,15 @@ def test_the_csv_has_all_results_and_ranks_those_of_the_same_recipe(tmp_path: Pa
     assert set(first) >= {"seed", *Recipe.model_fields, "recipe_version", "epochs_trained"}
 
 
-def test_balanced_accuracy_is_shown_where_classes_are_uneven() -> None:
-    def text(shares: dict[str, float | None], majority: float) -> str:
-        more = {"class_accuracy": shares, "majority_share": majority, "balanced_accuracy": 0.5}
-        console = Console(width=80)
-        with console.capture() as capture:
-            console.print(comparison_table([result("n", 0.9524, LONG, **more)], []))
-        return capture.get()
-
-    uneven = text({"a": 1.0, "b": 0.0, "c": 0.5}, 0.9524)
-    assert "bal. %" in uneven and "50.00" in uneven and "95.24 %" in " ".join(uneven.split())
-    assert "bal. %" not in text({"a": 1.0, "b": 0.0, "c": 0.5}, 0.4)
+def test_accuracy_stands_beside_that_of_the_classes_and_of_a_guess() -> None:
+    uneven = result("[n]", 0.9524, LONG, majority_share=0.9512, balanced_accuracy=0.5)
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(comparison_table([uneven, result("conv1-skip-skip", 0.9, LONG)], ROWS))
+    text = " ".join(capture.get().split())
+    assert "[n] 95.24 ± 2.13 50.00 70.00 12.0 0.01" in text
+    assert "trial 3 90.00 ± 3.00 70.00 12.0 0.01 -1.50" in text
+    assert "would reach 95.12 %" in text
 
 
 def test_a_result_is_read_back_and_so_is_one_of_an_earlier_version(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from app.data import ImageData, Split
 from app.errors import InputError
 from app.retrain.candidate import Candidate, load_best, train_candidate, training_folder
 from app.retrain.evaluation import evaluate
-from app.retrain.recipe import Recipe
-from app.retrain.result import Result, read_results
 from app.retrain.training import NetworkTraining, validation_split, warmup_cosine
+from app.trained import Recipe, Result, read_results
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=3, batch_size=50, trivial_augment=True)
@@ -35,8 +34,8 @@ def build() -> nn.Module:
 
 
 def candidate(folder: Path) -> Candidate:
-    definition = {"network": "n"}
-    return Candidate("n", "n", False, build, definition, training_folder(folder, "n", definition))
+    definition = {"network": "n", "space": "some"}
+    return Candidate("n", build, definition, training_folder(folder, definition))
 
 
 def go() -> None:
@@ -151,8 +150,8 @@ def test_a_small_network_learns_and_its_best_epoch_is_tested(
     network = build()
     network.load_state_dict(load_best(result.folder))
     assert evaluate(network, digits, digits.test).overall == result.test_accuracy
-    assert read_results(tmp_path, {}) == [result]
-    assert read_results(tmp_path, {"image_size": 64}) == []
+    assert read_results(tmp_path, {"space": "some"}) == [result]
+    assert read_results(tmp_path, {"space": "some", "image_size": 64}) == []
 
 
 def test_a_finished_training_is_read_and_not_repeated(few: ImageData, tmp_path: Path) -> None:

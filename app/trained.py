@@ -1,20 +1,83 @@
-"""The outcome of a training: `result.json` beside its checkpoints, read by reports and export."""
+"""Networks trained from scratch: the recipe, and the result that lies beside the weights."""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import to_jsonable_python
 
 from app.atomic import write_json
-from app.console import console
+from app.console import notice
 from app.errors import InputError
-from app.retrain.recipe import Recipe
 
 FORMAT = "bnnas retrained network 1"
+
+
+class Recipe(BaseModel):
+    """SGD with Nesterov momentum and a learning rate that warms up, then falls along a cosine.
+
+    All networks of a comparison share one.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    epochs: int = Field(default=50, gt=0)
+    """Passes over the training images."""
+    batch_size: int = Field(default=128, ge=2)
+    """Images per step."""
+    learning_rate: float = Field(default=0.1, gt=0)
+    """Peak learning rate."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Nesterov momentum."""
+    weight_decay: float = Field(default=5e-4, ge=0)
+    """Of convolution and linear weights; BatchNorm and biases have none."""
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps that warm up."""
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Label smoothing."""
+    ema: float = Field(default=0.998, ge=0, lt=1)
+    """Decay of the averaged weights, which are kept; 0 is off."""
+    trivial_augment: bool = False
+    """TrivialAugment on top of random crops and mirroring."""
+    balanced: bool = False
+    """Draw every class equally often; pick the epoch by balanced accuracy."""
+    validation: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of the images held out to pick the epoch."""
+    patience: int = Field(default=0, ge=0)
+    """Stop after this many epochs without progress; 0 is never."""
+
+    @staticmethod
+    def from_options(options: Mapping[str, Any]) -> "Recipe":
+        """Make the recipe that command-line options give; None means the default.
+
+        Options of other meaning are passed over. Raises InputError that names a bad option.
+        """
+        given = {field: options.get(field) for field in Recipe.model_fields}
+        try:
+            return Recipe.model_validate({k: v for k, v in given.items() if v is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = first["msg"][0].lower() + first["msg"][1:]
+            raise InputError(f"{option_name(first['loc'][0])} {first['input']}: {reason}") from None
+
+    def arguments(self) -> list[str]:
+        """Command-line arguments that give this recipe: the epochs, and what is not a default."""
+        words = []
+        for field, value in self:
+            if field == "epochs" or value != Recipe.model_fields[field].default:
+                words += [option_name(field)] if value is True else [option_name(field), str(value)]
+        return words
+
+
+def option_name(field: object) -> str:
+    """The command-line option of a field of Recipe."""
+    return "--lr" if field == "learning_rate" else f"--{field}".replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -38,6 +101,7 @@ class Result:
     seed: int
     recipe: Recipe
     history: list[dict[str, float]]
+    """Of each epoch: its number from 1, mean loss, validation and balanced accuracy."""
     definition: dict[str, Any]
     """What decided the outcome: network, space, data, seed, recipe, version."""
     folder: Path
@@ -59,8 +123,7 @@ class Result:
     @property
     def full_recipe(self) -> dict[str, Any]:
         """The recipe and its version: what must be equal for accuracies to compare."""
-        version = {"recipe_version": self.definition.get("version")}
-        return self.recipe.model_dump() | version
+        return self.recipe.model_dump() | {"recipe_version": self.definition.get("version")}
 
     def fits(self, study: Mapping[str, Any]) -> bool:
         """Whether it was trained on the data, and in the space, that define this study."""
@@ -70,9 +133,7 @@ class Result:
 
     def save(self) -> None:
         """Write `result.json` into the folder."""
-        values = asdict(self)
-        del values["folder"]
-        values["recipe"] = self.recipe.model_dump()
+        values = to_jsonable_python(self, exclude={"folder"})
         write_json(self.folder / "result.json", {"format": FORMAT, **values})
 
 
@@ -103,7 +164,7 @@ def read_results(folder: Path, study: Mapping[str, Any]) -> list[Result]:
         try:
             result = read_result(path.parent)
         except InputError as error:
-            console.print(f"Left out: {error}", soft_wrap=True, markup=False)
+            notice(f"Left out: {error}")
         else:
             results += [result] if result and result.fits(study) else []
     return sorted(results, key=lambda result: -result.validation_accuracy)
