@@ -229,14 +229,11 @@ def dashboard(
     host: Annotated[
         str, typer.Option(help="0.0.0.0 lets other machines in, without a login.")
     ] = "127.0.0.1",
-    every_trial: Annotated[
-        bool, typer.Option("--every-trial", help="Show large studies whole, which is slow.")
-    ] = False,
 ) -> None:
     """Serve optuna-dashboard on the database."""
     from app.dashboard import serve
 
-    serve(runs or Path("runs"), storage, port, every_trial, host)
+    serve(runs or Path("runs"), storage, port, host)
 
 
 def run_command(

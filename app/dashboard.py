@@ -18,7 +18,6 @@ from app.atomic import is_file
 from app.config import DATABASE, database_url
 from app.diagram import svg
 from app.errors import InputError
-from app.overview import SHOWN_FIRST, OverviewStorage
 from app.report.data import ReportData
 from app.report.notes import study_note, trial_note
 from app.storage import open_storage
@@ -58,14 +57,13 @@ def publish(study: Study, data: ReportData) -> None:
         for key, about in storage.get_study_system_attrs(study_id).items()
         if key.startswith(ARTIFACTS) and DRAWING in about  # "null" once deleted in the dashboard
     }
-    ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     retrained = (row for row in data.first_rows() if data.retrained(row))
     for row in dict.fromkeys([*data.best(MAX_NOTES), *retrained]):
-        trial_id, key = ids[row.trial], str(uuid.uuid4())
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, row.trial)
         _write_note(Trial(study, trial_id), trial_note(data, row))
         if str(trial_id) not in drawn:
-            drawing = io.BytesIO(svg(data.space.sketch(row.arch)).encode())
-            artifact_store(data.config.runs).write(key, drawing)
+            key, drawing = str(uuid.uuid4()), svg(data.space.sketch(row.arch))
+            artifact_store(data.config.runs).write(key, io.BytesIO(drawing.encode()))
             about = {"artifact_id": key, "filename": DRAWING, "mimetype": "image/svg+xml"}
             value = json.dumps({**about, "encoding": None})
             # upload_artifact refuses finished trials; the dashboard reads this attribute as well
@@ -78,22 +76,11 @@ def _write_note(place: Study | Trial, text: str) -> None:
         optuna_dashboard.save_note(place, new)
 
 
-def serve(
-    runs: Path, storage_url: str | None, port: int, every_trial: bool = False, host: str = LOCAL[0]
-) -> None:
-    """Serve until interrupted; of large studies only a part, unless with `every_trial`.
-
-    Raises InputError if there is no database or the port is taken.
-    """
+def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) -> None:
+    """Serve until interrupted. Raises InputError without a database, and for a taken port."""
     if storage_url is None and not is_file(runs / DATABASE):
         raise InputError(f"there is no database '{runs / DATABASE}' yet: run a study first")
     storage = open_storage(database_url(runs, storage_url))
-    storage = storage if every_trial else OverviewStorage(storage)
-    for study in storage.get_all_studies():  # read now, so that the first page is quick
-        count = len(storage.get_all_trials(study._study_id, deepcopy=False))
-        if count > SHOWN_FIRST and not every_trial:
-            parts = "trials are shown, the front among them; --every-trial shows all"
-            print(f"{study.study_name}: {count} {parts}")
     if host not in LOCAL:
         print("The dashboard has no login: whoever reaches this address can change the studies.")
     print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
