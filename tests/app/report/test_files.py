@@ -112,7 +112,10 @@ def test_the_commands_name_every_training(data: ReportData) -> None:
     ("preset", "overrides"),
     [
         ("mobilenet", {}),
-        ("mobilenet", {"name": "mine", "dataset": "my images", "search.max_flops": 80_000_000.7}),
+        (
+            "mobilenet",
+            {"name": "mine", "dataset": "images 1.0", "search.max_flops": 80_000_000.7},
+        ),
         ("nasbench201", {"seed": 3, "supernet.batch_size": 16, "search.trials": 7}),
         ("darts", {"supernet.space_options": {"layers": 3, "channels": 4}, "batchnorm": "biased"}),
     ],
