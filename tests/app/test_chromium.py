@@ -7,13 +7,19 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
 
 import pytest
+from optuna_dashboard import save_note
 
 from app.cli import main
 from app.pareto import completed_rows, pareto_front
+from app.report.data import ReportData
+from app.report.files import page as report_page
+from app.report.notes import study_note
+from tests.app.report.conftest import ATTACK, data, result  # noqa: F401  (a fixture)
 from tests.app.test_dashboard import stored
 from tests.app.test_run import ROOT
 from tests.conftest import SMALL_STUDY
@@ -131,3 +137,34 @@ def test_the_report_is_whole_and_legible_without_a_network(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert errors == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+
+
+def test_names_run_nothing_and_trained_networks_fit_a_narrow_window(
+    page: "sync_api.Page",
+    address: str,
+    runs: Path,
+    data: ReportData,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Names of classes, data sets and machines may be scripts."""
+    opened: list[str] = []
+    page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
+    image = "<img src=x onerror=alert(2)>"
+    config = data.config.model_copy(update={"dataset": f"{image} `{ATTACK}` {image}"})
+    trained = replace(
+        result("resnet18", 0.8, is_baseline=True),
+        class_accuracy={image: 0.5, 60 * "x": None, ATTACK: 1.0},
+    )
+    evil = replace(data, config=config, results=[*data.results, trained])
+    (tmp_path / "report.html").write_text(report_page(evil), encoding="utf-8")
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.goto((tmp_path / "report.html").as_uri())
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    page.get_by_text("accuracy by class").click()
+    assert image in page.inner_text("details")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    save_note(stored(runs), study_note(evil))
+    page.goto(f"{address}/studies/1/note")
+    page.get_by_text("Trained from scratch").first.wait_for()
+    assert image in page.inner_text("body")
+    assert opened == []
