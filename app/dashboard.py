@@ -6,7 +6,6 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-import optuna
 import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -36,9 +35,7 @@ def artifact_store(runs: Path) -> FileSystemArtifactStore:
 
 
 def discard_artifacts(storage: BaseStorage, name: str, runs: Path) -> None:
-    """Delete the files of the study `name`, if it exists; call this before deleting the study."""
-    if name not in optuna.get_all_study_names(storage):
-        return
+    """Delete the drawings of the study `name`; call this before deleting the study."""
     for key in storage.get_study_system_attrs(storage.get_study_id_from_name(name)):
         with suppress(ArtifactNotFound):
             if key.startswith(ARTIFACTS):
@@ -85,8 +82,7 @@ def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) 
         print("The dashboard has no login: whoever reaches this address can change the studies.")
     print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     try:
-        store = artifact_store(runs)
-        optuna_dashboard.run_server(storage, host=host, port=port, artifact_store=store)
+        optuna_dashboard.run_server(storage, host, port, artifact_store=artifact_store(runs))
     except OSError as error:
-        where = f"port {port} of {host[:100]} ({error.strerror})"
-        raise InputError(f"cannot listen on {where}: give --port") from None
+        reason = f"cannot listen on port {port} of {host[:100]} ({error.strerror})"
+        raise InputError(f"{reason}: give --port") from None

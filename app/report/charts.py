@@ -132,7 +132,8 @@ def importance_chart(data: ReportData) -> Chart:
     )
     # not plot_param_importances, which copies all trials for each choice: 7 s for 1,000 trials
     names, values = zip(*reversed(importances.items()), strict=True)
-    figure = go.Figure(go.Bar(x=values, y=names, orientation="h", marker_color=BLUE))
+    bars = go.Bar(x=values, y=names, orientation="h", marker_color=BLUE)
+    figure = go.Figure(bars, layout={"xaxis_title": "importance"})
     meaning = (
         "How much each choice decides whether a trial is among the tenth with the best scores "
         "(PED-ANOVA)."

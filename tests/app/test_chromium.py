@@ -3,26 +3,25 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from time import sleep
 
 import pytest
 from optuna_dashboard import save_note
 
 from app.cli import main
+from app.dashboard import serve
 from app.pareto import completed_rows, pareto_front
 from app.report.data import ReportData
 from app.report.files import page as report_page
 from app.report.notes import study_note
 from tests.app.report.conftest import ATTACK, data, result  # noqa: F401  (a fixture)
 from tests.app.test_dashboard import stored
-from tests.app.test_run import ROOT
-from tests.conftest import SMALL_STUDY
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -43,40 +42,28 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(searched_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runs folder of a study of twenty trials."""
-    folder = tmp_path_factory.mktemp("chromium")
-    (folder / "small.toml").write_text(SMALL_STUDY)
-    runs = folder / "runs"
-    assert main(["--study", str(folder / "small.toml"), "--runs", str(runs), "--trials=20"]) == 0
+    runs = tmp_path_factory.mktemp("chromium") / "runs"
+    shutil.copytree(searched_runs, runs)
+    assert main(["--study", "small", "--runs", str(runs), "--trials=20"]) == 0
     return runs
 
 
 @pytest.fixture(scope="module")
-def address(runs: Path) -> Iterator[str]:
-    """Where our dashboard command serves them."""
+def address(runs: Path) -> str:
+    """Where our dashboard command serves them, for as long as the tests run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    server = subprocess.Popen(
-        [sys.executable, "main.py", "dashboard", "--runs", str(runs), "--port", port],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        port = free.getsockname()[1]
+    Thread(target=serve, args=(runs, None, port), daemon=True).start()
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        for _ in range(600):
-            try:
-                direct.open(f"http://127.0.0.1:{port}/api/studies").close()
-                break
-            except OSError:
-                assert server.poll() is None
-                sleep(0.1)
-        yield f"http://127.0.0.1:{port}/dashboard"
-    finally:
-        server.kill()
-        server.wait()
+    for _ in range(600):
+        with suppress(OSError):
+            direct.open(f"http://127.0.0.1:{port}/api/studies").close()
+            break
+        sleep(0.1)
+    return f"http://127.0.0.1:{port}/dashboard"
 
 
 @pytest.fixture(scope="module")
