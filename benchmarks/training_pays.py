@@ -26,11 +26,12 @@ from one_shot import one_shot
 from app.atomic import write_json, write_text
 from app.cli import run_command
 from app.context import open_data, trained_supernet
+from app.data import ImageData
 from app.device import device_name, pick_device
 from app.options import Device
 from app.paths import StudyPaths
 from app.rank.statistics import Ranker
-from app.rank.table import read_table
+from app.rank.table import Table, read_table
 from app.scores import PARTS, VERSION
 from app.scores.composite import Composite
 from app.scores.reference import sample_architectures
@@ -40,8 +41,8 @@ from app.study_file import load_config
 
 SPACES = "nasbench201,nasbenchmacro,mnasnet,mobilenet"
 LEARNING_RATE = {"kaiming": 0.02, "shared": 0.3}
-"""By initialisation: at others each of them learned less."""
-RANDOM_PATHS, HELD_OUT, LAST_LOSSES = 50, 256, 20
+"""By initialisation: the defaults before `shared` and since."""
+RANDOM_PATHS, HELD_OUT, BATCH_SIZE, LAST_LOSSES = 50, 256, 64, 20
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -64,9 +65,7 @@ def main(
     runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/training"),
     spaces: Annotated[str, typer.Option(help="Names with commas between.")] = SPACES,
     steps: Annotated[str, typer.Option(help="With commas between.")] = "0,500,2000,10000,30000",
-    sample: Annotated[
-        int, typer.Option(min=20, help="Rows of each table, of the even ones.")
-    ] = 150,
+    sample: Annotated[int, typer.Option(min=20, help="Even rows of each table to rank.")] = 150,
     seed: int = 0,
     device: Device = None,
     show: Annotated[bool, typer.Option("--show", help="Only print the table so far.")] = False,
@@ -102,52 +101,50 @@ def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> 
     }
     sizes = benchmark.options if benchmark else {}
     config = load_config(cell.space, EVERYWHERE | sizes | options | training_options)
-    device = pick_device(config.device)
+    device, seed = pick_device(config.device), config.seed
     paths = StudyPaths(config.folder)
     data, space = open_data(config, paths, device)
     training = trained_supernet(config, paths, device, data)
 
-    supernet, batch_size = training.supernet, config.supernet.batch_size
-    rng = Random(f"paths {config.seed}")
-    paths_drawn = [space.sample(rng) for _ in range(RANDOM_PATHS)]
-    found = list(one_shot(supernet, data, paths_drawn, batch_size, HELD_OUT))
+    rng = Random(f"paths {seed}")
+    random_paths = [space.sample(rng) for _ in range(RANDOM_PATHS)]
+    found = list(one_shot(training.supernet, data, random_paths, BATCH_SIZE, HELD_OUT))
+    losses = [loss for _, loss in training.losses[-LAST_LOSSES:]]
     result = {
         **cell._asdict(),
         "seconds": training.seconds,
-        "training loss": fmean(x for _, x in training.losses[-LAST_LOSSES:])
-        if cell.steps
-        else None,
+        "training loss": fmean(losses) if losses else None,
         "one-shot accuracy": fmean(accuracy for accuracy, _ in found),
         "one-shot loss": fmean(loss for _, loss in found),
-        "seed": config.seed,
+        "seed": seed,
         "hardware": device_name(device),
         "environment": environment(),
     }
-    if benchmark is None:
-        return result
+    if benchmark is not None:
+        rows = read_table(table_path(tables, cell.space), benchmark.column)
+        rows = replace(rows, rows=rows.rows[::2]).canonical(space).sample(sample, seed)
+        probe = ProbeBatch.draw(data, config.score.images, seed, device)
+        scorer = Scorer(space, training.supernet, probe)
+        reference = sample_architectures(space, config.score.reference, seed)
+        result |= {"rows": len(rows.rows), "ranks": ranks(rows, scorer, reference, data)}
+    return result
 
-    rows = read_table(table_path(tables, cell.space), benchmark.column)
-    rows = replace(rows, rows=rows.rows[::2]).canonical(space).sample(sample, config.seed)
+
+def ranks(
+    rows: Table, scorer: Scorer, reference: list[str], data: ImageData
+) -> dict[str, tuple[float, float]]:
+    """Kendall τ and τ within FLOPs of the composite, its parts and one-shot loss."""
     archs = [row.arch for row in rows.rows]
-    scorer = Scorer(
-        space, supernet, ProbeBatch.draw(data, config.score.images, config.seed, device)
-    )
-    reference = sample_architectures(space, config.score.reference, config.seed)
     composite = Composite([scorer.or_none(arch) for arch in reference])
     parts = [composite.parts(scorer.or_none(arch)) for arch in archs]
-    losses = [loss for _, loss in one_shot(supernet, data, archs, batch_size, HELD_OUT)]
     columns = {part: [values[part] for values in parts] for part in PARTS}
-    columns |= {
-        "composite": [sum(values.values()) for values in parts],
-        "one-shot loss": [-loss for loss in losses],
-    }
-    macs = [space.cost(arch).macs for arch in archs]
-    ranker = Ranker([row.accuracy for row in rows.rows], macs, config.seed)
+    columns["composite"] = [sum(values.values()) for values in parts]
+    found = one_shot(scorer.supernet, data, archs, BATCH_SIZE, HELD_OUT)
+    columns["one-shot loss"] = [-loss for _, loss in found]
+    macs = [scorer.space.cost(arch).macs for arch in archs]
+    ranker = Ranker([row.accuracy for row in rows.rows], macs, seed=0)
     rankings = {name: ranker(values) for name, values in columns.items()}
-    return result | {
-        "rows": len(archs),
-        "ranks": {name: (r.tau, r.tau_within_flops) for name, r in rankings.items()},
-    }
+    return {name: (r.tau, r.tau_within_flops) for name, r in rankings.items()}
 
 
 def table(runs: Path) -> str:
@@ -157,16 +154,8 @@ def table(runs: Path) -> str:
         for path in runs.glob(f"*/result-v{VERSION}.json")
     ]
     ranked = (*PARTS, "composite", "one-shot loss")
-    header = [
-        "space",
-        "steps",
-        "weights",
-        "training loss",
-        "held-out loss",
-        "one-shot",
-        *ranked,
-        "s",
-    ]
+    header = ["space", "steps", "weights", "training loss", "held-out loss", "one-shot"]
+    header += [*ranked, "seconds"]
     lines = [markdown_row(header), markdown_row(["---"] * 3 + ["--:"] * (len(header) - 3))]
     for r in sorted(results, key=lambda r: (r["space"], r["steps"], r["initialisation"])):
         loss, ranks = r["training loss"], r.get("ranks", {})
