@@ -96,7 +96,7 @@ def prepare(
     config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
 ) -> EvaluationContext:
     """Train the supernet and score the reference sample, as far as they are not done."""
-    training = _trained_supernet(config, paths, device, data)
+    training = trained_supernet(config, paths, device, data)
     probe = ProbeBatch.draw(data, config.score.images, config.seed, device)
     scorer = Scorer(space, training.supernet, probe)
     reference = _scored_reference(config, paths, data, space, scorer)
@@ -136,7 +136,7 @@ def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
         return None
 
 
-def _trained_supernet(
+def trained_supernet(
     config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData
 ) -> SupernetTraining:
     definition = supernet_definition(config, data)

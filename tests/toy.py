@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spaces import (
     ArchitectureError,
     BatchNormMode,
+    Choice,
     Cost,
     FeatureNode,
     InfeasibleError,
@@ -125,7 +126,7 @@ class ToyNetwork(nn.Module):
 class ToySupernet(ToyNetwork, Supernet):
     def __init__(self, space: Toy, bn_mode: BatchNormMode) -> None:
         layers = [
-            nn.ModuleDict({op: _operation(op, space.channels, bn_mode) for op in OPS})
+            Choice({op: _operation(op, space.channels, bn_mode) for op in OPS})
             for _ in range(space.length)
         ]
         super().__init__(space, layers, bn_mode)

@@ -24,6 +24,7 @@ from app.interrupt import check_or_save
 from app.supernet import distributed
 from app.supernet.checkpoint import save_checkpoint
 from spaces import BatchNormMode, Space, Supernet
+from spaces.initialisation import share_weights
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 STEPS_BETWEEN_LOSSES = 10  # reading a loss waits for the device
@@ -84,8 +85,11 @@ class SupernetTraining:
             # on the CPU, so that every device starts from the same weights
             torch.default_generator.manual_seed(seed)
             supernet = space.supernet(bn_mode)
-        # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
-        self.supernet: Supernet = supernet.to(device).to(memory_format=torch.channels_last)
+            # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
+            supernet = supernet.to(device).to(memory_format=torch.channels_last)
+            if config.initialisation == "shared":
+                share_weights(supernet)
+        self.supernet: Supernet = supernet
         self.trainable = [p for p in supernet.parameters() if p.requires_grad]
         self.optimizer = torch.optim.SGD(
             _parameter_groups(self.supernet, config.learning_rate),
