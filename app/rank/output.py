@@ -18,7 +18,7 @@ from rich.table import Table as RichTable
 from app.atomic import write_atomically, write_json, write_text
 from app.errors import InputError
 from app.rank.scores import Column
-from app.rank.statistics import Interval, Ranking, ranks
+from app.rank.statistics import Interval, Ranking, has_finite, ranks
 from app.rank.table import Table
 from spaces import Cost
 
@@ -55,6 +55,9 @@ def write_result(result: Result, folder: Path, json_file: Path | None) -> None:
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     out = Console(highlight=False, markup=False, width=width)
     out.print(score_table(result))
+    undefined = [name for name, column in result.columns.items() if not has_finite(column)]
+    if undefined:
+        out.print(f"no finite value for any architecture: {', '.join(undefined)}")
     files = {"scores": scores, "results": results, "picture": picture}
     files["measured"] = folder / "*.jsonl"
     if json_file is not None:
@@ -81,10 +84,10 @@ def score_table(result: Result) -> RichTable:
         table.add_row(
             name,
             _with_interval(ranking.tau, ranking.tau_interval),
-            "–" if math.isnan(ranking.rho) else f"{ranking.rho:.3f}",
+            _number(ranking.rho, 3),
             _with_interval(ranking.tau_within_flops, ranking.tau_within_flops_interval),
-            f"{ranking.regret_mean:.2f}",
-            f"{ranking.regret_max:.2f}",
+            _number(ranking.regret_mean, 2),
+            _number(ranking.regret_max, 2),
             f"{result.seconds[name]:.3g}",
         )
     return table
@@ -146,6 +149,10 @@ def _json(value: float | Interval) -> float | list[float | None] | None:
     if isinstance(value, tuple):
         return [None if math.isnan(end) else end for end in value]
     return None if math.isnan(value) else value
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _with_interval(value: float, interval: Interval) -> str:

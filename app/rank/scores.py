@@ -28,10 +28,12 @@ COMPOSITES = (COMPOSITE, *PARTS, *ABLATIONS)
 RANK_SUMS: dict[str, tuple[str, ...]] = {
     "te_nas": ("te_nas_ntk", "te_nas_regions"),
     "az_nas": ("az_nas_expressivity", "az_nas_progressivity", "az_nas_trainability", "flops"),
+    "vkdnw_agg": ("vkdnw", "jacob_cov", "az_nas_expressivity", "az_nas_trainability", "flops"),
 }
 """Baselines that exist only in a population: the sums of the ranks of these parts."""
-LOGARITHMIC = ("az_nas",)
-"""Sums of log(rank / n) (AZ-NAS, arXiv 2403.19232); TE-NAS (arXiv 2102.11535) adds ranks."""
+LOGARITHMIC = ("az_nas", "vkdnw_agg")
+"""Sums of log(rank / n) (AZ-NAS, arXiv 2403.19232; VKDNW, arXiv 2502.04975); TE-NAS (arXiv
+2102.11535) adds ranks."""
 
 Column = Sequence[float | None]
 """One value per row of the table; None for one that is not finite."""

@@ -53,13 +53,13 @@ class Ranker:
         self.counts = resample(len(accuracy), seed)
 
     def __call__(self, values: Sequence[float | None]) -> Ranking:
-        """Rank n values of a score; higher is better."""
+        """Rank n values of a score; higher is better. Without a finite one all is undefined."""
         score, accuracy, counts = ranks(values), self.accuracy, self.counts
         taus, rhos = resampled_correlations(score, accuracy, counts)
         within = [
             resampled_correlations(score[g], accuracy[g], counts[:, g])[0] for g in self.groups
         ]
-        lost = regrets(score, accuracy, self.flops)
+        lost = regrets(score, accuracy, self.flops) if has_finite(values) else np.array([np.nan])
         return Ranking(
             tau=kendall(score, accuracy),
             tau_interval=_interval(taus),
@@ -70,6 +70,11 @@ class Ranker:
             regret_mean=float(lost.mean()),
             regret_max=float(lost.max()),
         )
+
+
+def has_finite(values: Sequence[float | None]) -> bool:
+    """Whether a score is a number for any architecture."""
+    return any(value is not None and np.isfinite(value) for value in values)
 
 
 def ranks(values: Sequence[float | None]) -> Array:

@@ -152,3 +152,9 @@ def test_statistics_of_a_constant_score_are_undefined() -> None:
     ranking = Ranker(list(range(10)), list(range(10)), seed=0)([1.0] * 10)
     assert np.isnan([ranking.tau, ranking.rho, ranking.tau_within_flops]).all()
     assert np.isnan([*ranking.tau_interval, *ranking.tau_within_flops_interval]).all()
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), -float("inf")])
+def test_a_score_without_a_finite_value_loses_no_accuracy(value: float | None) -> None:
+    ranking = Ranker(list(range(10)), list(range(10)), seed=0)([value] * 10)
+    assert np.isnan([ranking.tau, ranking.regret_mean, ranking.regret_max]).all()
