@@ -110,7 +110,7 @@ def test_studies_of_earlier_versions_keep_their_frozen_weights(tmp_path: Path) -
     assert ran["supernet"].pop("initialisation") == "shared"
     (tmp_path / "mobilenet").mkdir()
     (tmp_path / "mobilenet" / SAVED).write_text(json.dumps(ran), encoding="utf-8")
-    assert load_last("mobilenet", {"runs": tmp_path}).supernet.initialisation == "kaiming"
+    assert load_config("mobilenet", {"runs": tmp_path}).supernet.initialisation == "kaiming"
 
 
 @pytest.mark.parametrize(
