@@ -25,10 +25,11 @@ from app.scores.composite import Composite
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
+from app.study import Prepared, describe, not_here, supernet_hash
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, check_groups, train_supernet
-from spaces import BatchNormMode, Space
+from spaces import BatchNormMode, Space, Supernet
 
 Content = TypeVar("Content")
 
@@ -43,10 +44,11 @@ class EvaluationContext:
     data: ImageData
     space: Space
     """Of the networks that are searched and costed; the supernet's may be smaller."""
-    training: SupernetTraining
     scorer: Scorer
     reference: Reference
     composite: Composite
+    prepared: Prepared
+    """Describes the supernet and the reference sample."""
     latency: Callable[[str], float] | None
     """Milliseconds of an architecture's network; only where latency is an objective."""
 
@@ -93,12 +95,20 @@ def create_space(config: StudyConfig, data: ImageData, options: dict[str, Any]) 
 
 
 def prepare(
-    config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
+    config: StudyConfig,
+    paths: StudyPaths,
+    device: torch.device,
+    data: ImageData,
+    space: Space,
+    bound: Prepared | None = None,
 ) -> EvaluationContext:
-    """Train the supernet and score the reference sample, as far as they are not done."""
-    training = _trained_supernet(config, paths, device, data)
+    """Train the supernet and score the reference sample, as far as they are not done.
+
+    Raises InputError, before anything is trained, if the supernet here is not that of `bound`.
+    """
+    supernet = _trained_supernet(config, paths, device, data, bound)
     probe = ProbeBatch.draw(data, config.score.images, config.seed, device)
-    scorer = Scorer(space, training.supernet, probe)
+    scorer = Scorer(space, supernet, probe)
     reference = _scored_reference(config, paths, data, space, scorer)
     try:
         composite = Composite(list(reference.scores.values()))
@@ -107,8 +117,9 @@ def prepare(
     latency = None
     if "latency" in config.search.objectives:
         latency = partial(measure_arch, space, config=config.latency, device=device)
+    prepared = describe(config, supernet.state_dict(), reference)
     return EvaluationContext(
-        config, paths, device, data, space, training, scorer, reference, composite, latency
+        config, paths, device, data, space, scorer, reference, composite, prepared, latency
     )
 
 
@@ -125,27 +136,37 @@ def is_prepared(config: StudyConfig, paths: StudyPaths, data: ImageData) -> bool
     )
 
 
-def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
-    """Read a file; None if it is missing, or damaged, in which case it is set aside."""
-    if not path.exists():
-        return None
+def _read(path: Path, load: Callable[[Path], Content], needed: bool = False) -> Content | None:
+    """Read a file; None if it is missing, or damaged: then it is set aside unless `needed`."""
     try:
         return load(path)
+    except FileNotFoundError:
+        return None
     except DamagedError as reason:
-        set_aside(path, reason)
+        if not needed:
+            set_aside(path, reason)
         return None
 
 
 def _trained_supernet(
-    config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData
-) -> SupernetTraining:
+    config: StudyConfig,
+    paths: StudyPaths,
+    device: torch.device,
+    data: ImageData,
+    bound: Prepared | None,
+) -> Supernet:
     definition = supernet_definition(config, data)
     training = _new_training(config, device, data)
-    if (state := _read(paths.supernet, load_checkpoint)) is not None:
+    state = _read(paths.supernet, load_checkpoint, needed=bound is not None)
+    if state is not None:
         check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
         training.load_state_dict(state)
+    if bound is not None and (
+        not training.finished or supernet_hash(training.supernet.state_dict()) != bound.supernet
+    ):
+        raise not_here("supernet.pt", config.name)
     _train(training, paths.supernet, definition)
-    return training
+    return training.supernet
 
 
 def take_part(config: StudyConfig, device: torch.device) -> None:

@@ -32,11 +32,10 @@ class TrialResult:
 class Objective:
     """Scores architectures and counts their costs; no architecture is scored or timed twice."""
 
-    def __init__(self, context: EvaluationContext, fingerprint: str) -> None:
+    def __init__(self, context: EvaluationContext) -> None:
         self.context = context
-        self.fingerprint = fingerprint
-        self.names = context.config.search.objectives
-        self.max_flops = context.config.search.max_flops
+        self.fingerprint = context.prepared.fingerprint
+        self.config = context.config.search
         self.scores: dict[str, Scores] = dict(context.reference.scores)
         self.latencies: dict[str, float] = {}
         self._out_of_memory = 0
@@ -95,11 +94,14 @@ class Objective:
         )
         if self.context.latency is not None:
             attrs["latency_ms"] = self.latencies[arch]
-        values = [composite(scores), *(float(attrs[METRICS[name]]) for name in self.names)]
+        values = [
+            composite(scores),
+            *(float(attrs[METRICS[name]]) for name in self.config.objectives),
+        ]
         if not all(map(math.isfinite, values)):
             return self._failed(arch, f"the values are {values}")
         # samplers read both of Optuna's forms of constraints, optuna-dashboard only this one
-        limit = self.max_flops
+        limit = self.config.max_flops
         constraints = {} if limit is None else {"constraints": [cost.macs - limit]}
         return TrialResult(TrialState.COMPLETE, values, attrs, constraints)
 

@@ -84,11 +84,11 @@ class SpaceSampler(BaseSampler):
         self.sampler = sampler
         self.repair = repair
         self.choices = repair.space.choices
-        self.seed = seed
         self.rng = Random(seed)
         self.known: set[str] = set()
         """Architectures not to propose again, where the sampler is a genetic algorithm."""
         self._is_ga = isinstance(sampler, BaseGASampler)
+        self._population = getattr(sampler, "population_size", None) or 1
         self._generation = 0
         """The last one whose parents are selected."""
         self._left: list[tuple[Any, ...]] | None = None
@@ -103,6 +103,8 @@ class SpaceSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw all choices of a network. Raises SpaceExhaustedError if nothing new is left."""
+        if "fixed_params" in trial.system_attrs:  # queued; what it leaves is drawn independently
+            return {}
         for params in self._candidates(study, trial):
             repaired = self.repair(params, self.rng)
             if repaired is not None and not (self._is_ga and repaired[1] in self.known):
@@ -124,12 +126,15 @@ class SpaceSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Let the wrapped sampler draw a choice of its own; none is left to draw."""
+        """Let the wrapped sampler draw a choice that a queued trial leaves."""
         return self.sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Pass on to the wrapped sampler."""
+        """Pass on to the wrapped sampler, and note the generation of any trial, queued ones too."""
         self.sampler.before_trial(study, trial)
+        if isinstance(self.sampler, BaseGASampler):
+            self.sampler.get_trial_generation(study, trial)
+            trial.system_attrs = study._storage.get_trial_system_attrs(trial._trial_id)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         """Pass on to the wrapped sampler."""
@@ -138,10 +143,9 @@ class SpaceSampler(BaseSampler):
     def add_trials(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
         """Add finished trials to `study`, which mirrors the database for this sampler.
 
-        Trials that note no generation, such as queued ones, join the one that is due. Parents
-        are then selected generation by generation: left to itself, a genetic algorithm would
-        recurse from the last one to the first until Python stops it. The last generation is not
-        full yet and gets no successor.
+        Trials that note no generation, as those of another sampler, join the one that is due.
+        Parents are then selected generation by generation, up to the last full one: left to
+        itself, a genetic algorithm would recurse from the last to the first until Python stops.
         """
         complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
         for trial in trials:
@@ -151,21 +155,16 @@ class SpaceSampler(BaseSampler):
                 study._storage.create_new_trial(study._study_id, trial)
                 complete += trial.state is TrialState.COMPLETE
         if isinstance(self.sampler, BaseGASampler):
-            size = self.sampler.population_size or 0
-            while len(self.sampler.get_population(study, self._generation)) >= size:
+            while len(self.sampler.get_population(study, self._generation)) >= self._population:
                 self._generation += 1
                 self.sampler.get_parent_population(study, self._generation)
 
     def _with_generation(self, trial: FrozenTrial, complete: int) -> FrozenTrial:
         """The trial, in the generation that is due after `complete` trials if it notes none."""
-        if not isinstance(self.sampler, BaseGASampler):
-            return trial
-        key = self.sampler._get_generation_key()
-        if key in trial.system_attrs:
-            return trial
-        trial = copy(trial)
-        generation = complete // (self.sampler.population_size or 1)
-        trial.system_attrs = trial.system_attrs | {key: generation}
+        if isinstance(self.sampler, BaseGASampler):
+            due = {self.sampler._get_generation_key(): complete // self._population}
+            trial = copy(trial)
+            trial.system_attrs = due | trial.system_attrs
         return trial
 
     def _candidates(self, study: Study, trial: FrozenTrial) -> Iterator[dict[str, Any]]:
@@ -173,8 +172,6 @@ class SpaceSampler(BaseSampler):
         space = self.sampler.infer_relative_search_space(study, trial)
         for _ in range(8 * len(self.choices) if self._is_ga else 1):
             yield self._ask(study, trial, space)
-            # with the generation noted, the next ask need not look at all trials for it
-            trial.system_attrs = study._storage.get_trial_system_attrs(trial._trial_id)
         if self._left is None:
             for _ in range(MAX_UNIFORM_DRAWS):
                 yield {n: self.rng.choice(d.choices) for n, d in self.choices.items()}

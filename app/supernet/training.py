@@ -123,7 +123,7 @@ class SupernetTraining:
             )
         # parameters off the path get no gradient, so SGD leaves them and their momentum alone
         self.optimizer.zero_grad(set_to_none=True)
-        distributed.backward(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.trainable, self.config.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
@@ -183,7 +183,7 @@ def train_supernet(
     `definition` is stored in the checkpoint. `check` is called between steps and may raise
     KeyboardInterrupt; the last step is saved first. Of several processes rank 0 saves, and all
     stop when one of them is interrupted. Raises FloatingPointError when the loss is no longer
-    finite, and ConnectionError when another process has ended.
+    finite.
     """
     if training.finished and path.exists():
         return

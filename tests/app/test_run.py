@@ -286,7 +286,7 @@ def test_a_trial_of_another_program_has_no_row(
     study = optuna.load_study(study_name="small", storage=url)
     study.add_trial(optuna.trial.create_trial(values=[1.0, 1.0]))
     assert main([*arguments, "--trials", "6"]) == 0
-    assert "1 trials of other origin" in capsys.readouterr().out
+    assert "1 trials of other origin" in capsys.readouterr().err
     assert len(trials(tmp_path)) == 7
     study = optuna.load_study(study_name="small", storage=url)
     assert [row.trial for row in completed_rows(study)] == [0, 1, 2, 3, 5, 6]

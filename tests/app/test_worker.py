@@ -112,12 +112,13 @@ def test_a_worker_with_other_things_than_the_study_is_refused(
         (line,) = (x for x in printed.err.splitlines() if x.startswith("error: "))
         return line
 
-    assert "has no study 'small'" in refused(worker(tmp_path, postgresql, "a"))
+    assert "study 'small' is not prepared" in refused(worker(tmp_path, postgresql, "a"))
     assert main([*arguments, "--trials", "4"]) == 0
     before = trials(postgresql)
     folder = tmp_path / "runs" / "small"
 
-    assert "supernet.pt is not in" in refused(worker(tmp_path, postgresql, "a"))
+    absent = "does not hold the supernet.pt"
+    assert absent in refused(worker(tmp_path, postgresql, "a"))
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     state = load_checkpoint(other / "supernet.pt")
@@ -125,10 +126,8 @@ def test_a_worker_with_other_things_than_the_study_is_refused(
     save_checkpoint(other / "supernet.pt", {k: v for k, v in state.items() if k != "format"})
     for content in ((other / "supernet.pt").read_bytes(), b"none"):
         (other / "supernet.pt").write_bytes(content)
-        assert "supernet.pt is not in" in refused(worker(tmp_path, postgresql, "a", other))
-    assert "supernet.pt is not in" in refused(
-        worker(tmp_path, postgresql, "a", tmp_path / "nowhere")
-    )
+        assert absent in refused(worker(tmp_path, postgresql, "a", other))
+    assert absent in refused(worker(tmp_path, postgresql, "a", tmp_path / "nowhere"))
     good = worker(tmp_path, postgresql, "c", folder)
     monkeypatch.setattr(scores, "VERSION", scores.VERSION + 1)
     assert "score version" in refused(good)
