@@ -70,8 +70,9 @@ class StudyWriter:
             if bound is None or json.loads(bound.value_json) != fingerprint:
                 raise StorageInternalError("the study was started again by another process")
             complete = self._count_complete(session, fingerprint)
+            in_study = TrialModel.study_id == self.study_id
             rows: list[tuple[Any, FrozenTrial]] = []  # SQLAlchemy types columns, not values
-            number = self._count(session)
+            number = session.scalar(select(func.count()).where(in_study)) or 0
             for trial in trials:
                 if complete >= total:
                     break
@@ -139,10 +140,6 @@ class StudyWriter:
             except KeyError:
                 raise StorageInternalError("the study was deleted by another process") from None
             yield session
-
-    def _count(self, session: Session) -> int:
-        query = select(func.count()).where(TrialModel.study_id == self.study_id)
-        return session.scalar(query) or 0
 
     def _count_complete(self, session: Session, fingerprint: str) -> int:
         query = (

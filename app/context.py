@@ -15,7 +15,7 @@ from app.config import StudyConfig
 from app.console import console
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
-from app.definition import Definition, check_definition, reference_definition, supernet_definition
+from app.definition import check_definition, reference_definition, supernet_definition
 from app.errors import InputError, one_of
 from app.interrupt import stop_between_steps
 from app.latency import measure_arch
@@ -153,10 +153,13 @@ def _trained_supernet(
     paths: StudyPaths,
     device: torch.device,
     data: ImageData,
-    bound: Prepared | None,
+    bound: Prepared | None = None,
 ) -> Supernet:
+    """Train it to the end, together with the other processes of torchrun if there are any."""
     definition = supernet_definition(config, data)
-    training = _new_training(config, device, data)
+    space = create_space(config, data, config.supernet_space_options)
+    mode = BatchNormMode(config.batchnorm)
+    training = SupernetTraining(space, mode, data, config.supernet, config.seed, device)
     state = _read(paths.supernet, load_checkpoint, needed=bound is not None)
     if state is not None:
         check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
@@ -165,26 +168,6 @@ def _trained_supernet(
         not training.finished or supernet_hash(training.supernet.state_dict()) != bound.supernet
     ):
         raise not_here("supernet.pt", config.name)
-    _train(training, paths.supernet, definition)
-    return training.supernet
-
-
-def take_part(config: StudyConfig, device: torch.device) -> None:
-    """Train the supernet along with rank 0, which does everything else."""
-    # pixels that exceed the memory are mapped from there: the study's folder belongs to rank 0
-    data, _ = open_data(config, StudyPaths(Path(tempfile.gettempdir())), device)
-    training = _new_training(config, device, data)
-    _train(training, StudyPaths(config.folder).supernet, supernet_definition(config, data))
-
-
-def _new_training(config: StudyConfig, device: torch.device, data: ImageData) -> SupernetTraining:
-    space = create_space(config, data, config.supernet_space_options)
-    bn_mode = BatchNormMode(config.batchnorm)
-    return SupernetTraining(space, bn_mode, data, config.supernet, config.seed, device)
-
-
-def _train(training: SupernetTraining, path: Path, definition: Definition) -> None:
-    """Train to the end, together with the other processes if there are any."""
     expected = distributed.all_gather(definition)[0]
     hint = "run the same command with the same data on every machine"
     check_definition(expected, definition, "the supernet of rank 0", hint)
@@ -194,8 +177,17 @@ def _train(training: SupernetTraining, path: Path, definition: Definition) -> No
             training.join()
             if not training.finished:
                 console.print(f"Training in {count} processes, each on its part of every batch.")
-        train_supernet(training, path, definition, check)
+        train_supernet(training, paths.supernet, definition, check)
     distributed.leave()
+    return training.supernet
+
+
+def take_part(config: StudyConfig, device: torch.device) -> None:
+    """Train the supernet along with rank 0, which does everything else."""
+    with tempfile.TemporaryDirectory() as folder:  # the study's own belongs to rank 0
+        paths = StudyPaths(Path(folder))
+        data, _ = open_data(config, paths, device)
+        _trained_supernet(config, paths, device, data)
 
 
 def _scored_reference(
@@ -204,10 +196,9 @@ def _scored_reference(
     definition = reference_definition(config, data)
     reference = _read(paths.reference, Reference.load) or Reference(definition, {})
     check_definition(reference.definition, definition, f"the sample '{paths.reference}'")
-    search, count = config.search, config.score.reference
-    if len(reference.scores) == count:
-        return reference
-    archs = sample_architectures(space, count, config.seed, search.max_flops)
-    with stop_between_steps() as check:
-        score_reference(reference, scorer, archs, paths.reference, check)
+    count = config.score.reference
+    if len(reference.scores) < count:
+        archs = sample_architectures(space, count, config.seed, config.search.max_flops)
+        with stop_between_steps() as check:
+            score_reference(reference, scorer, archs, paths.reference, check)
     return reference

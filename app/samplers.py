@@ -87,8 +87,7 @@ class SpaceSampler(BaseSampler):
         self.rng = Random(seed)
         self.known: set[str] = set()
         """Architectures not to propose again, where the sampler is a genetic algorithm."""
-        self._is_ga = isinstance(sampler, BaseGASampler)
-        self._population = getattr(sampler, "population_size", None) or 1
+        self._ga = sampler if isinstance(sampler, BaseGASampler) else None
         self._generation = 0
         """The last one whose parents are selected."""
         self._left: list[tuple[Any, ...]] | None = None
@@ -107,7 +106,7 @@ class SpaceSampler(BaseSampler):
             return {}
         for params in self._candidates(study, trial):
             repaired = self.repair(params, self.rng)
-            if repaired is not None and not (self._is_ga and repaired[1] in self.known):
+            if repaired is not None and not (self._ga and repaired[1] in self.known):
                 self.known.add(repaired[1])
                 return repaired[0]
         limit = self.repair.max_flops
@@ -132,8 +131,8 @@ class SpaceSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Pass on to the wrapped sampler, and note the generation of any trial, queued ones too."""
         self.sampler.before_trial(study, trial)
-        if isinstance(self.sampler, BaseGASampler):
-            self.sampler.get_trial_generation(study, trial)
+        if self._ga is not None:
+            self._ga.get_trial_generation(study, trial)
             trial.system_attrs = study._storage.get_trial_system_attrs(trial._trial_id)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
@@ -148,29 +147,25 @@ class SpaceSampler(BaseSampler):
         itself, a genetic algorithm would recurse from the last to the first until Python stops.
         """
         complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        size = (self._ga and self._ga.population_size) or 1
         for trial in trials:
             self.known.add(trial.user_attrs.get("arch", ""))
-            if trial.distributions == self.choices:
-                trial = self._with_generation(trial, complete)
-                study._storage.create_new_trial(study._study_id, trial)
-                complete += trial.state is TrialState.COMPLETE
-        if isinstance(self.sampler, BaseGASampler):
-            while len(self.sampler.get_population(study, self._generation)) >= self._population:
-                self._generation += 1
-                self.sampler.get_parent_population(study, self._generation)
-
-    def _with_generation(self, trial: FrozenTrial, complete: int) -> FrozenTrial:
-        """The trial, in the generation that is due after `complete` trials if it notes none."""
-        if isinstance(self.sampler, BaseGASampler):
-            due = {self.sampler._get_generation_key(): complete // self._population}
-            trial = copy(trial)
-            trial.system_attrs = due | trial.system_attrs
-        return trial
+            if trial.distributions != self.choices:
+                continue
+            if self._ga is not None:
+                due = {self._ga._get_generation_key(): complete // size}
+                trial = copy(trial)
+                trial.system_attrs = due | trial.system_attrs
+            study._storage.create_new_trial(study._study_id, trial)
+            complete += trial.state is TrialState.COMPLETE
+        while self._ga and len(self._ga.get_population(study, self._generation)) >= size:
+            self._generation += 1
+            self._ga.get_parent_population(study, self._generation)
 
     def _candidates(self, study: Study, trial: FrozenTrial) -> Iterator[dict[str, Any]]:
         """The sampler's choices, then uniform draws, then all that is left of a small space."""
         space = self.sampler.infer_relative_search_space(study, trial)
-        for _ in range(8 * len(self.choices) if self._is_ga else 1):
+        for _ in range(8 * len(self.choices) if self._ga else 1):
             yield self._ask(study, trial, space)
         if self._left is None:
             for _ in range(MAX_UNIFORM_DRAWS):

@@ -100,6 +100,12 @@ class SupernetTraining:
         self.model: nn.Module = GhostBatchNorm(self.supernet, config.bn_groups // count)
         part = slice(rank * config.batch_size // count, (rank + 1) * config.batch_size // count)
         self.batches = BatchStream(data, config.batch_size, seed, config.augment, device, part=part)
+        self._parts: dict[str, Any] = {
+            "supernet": self.supernet,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "batches": self.batches,
+        }
         self.arch_rng = Random(seed)
         self.step_count = 0
         self.seconds = 0.0
@@ -141,22 +147,17 @@ class SupernetTraining:
             "step": self.step_count,
             "seconds": self.seconds,
             "losses": self.losses,
-            "supernet": self.supernet.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "batches": self.batches.state_dict(),
             "paths": self.arch_rng.getstate(),
+            **{name: part.state_dict() for name, part in self._parts.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""
         self.step_count, self.seconds = state["step"], state["seconds"]
         self.losses = state["losses"]
-        self.supernet.load_state_dict(state["supernet"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.batches.load_state_dict(state["batches"])
         self.arch_rng.setstate(state["paths"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
 
 
 def _parameter_groups(supernet: Supernet, learning_rate: float) -> list[dict[str, Any]]:

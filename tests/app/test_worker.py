@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from app.cli import main
 from app.database import parse_url
 from app.supernet.checkpoint import load_checkpoint, save_checkpoint
 from tests.app.study_of_toys import make_search, never, silent
-from tests.app.test_run import start
 from tests.postgresql import PASSWORD
+from tests.processes import Command, start
 from tests.toy import LongToy
 
 pytestmark = pytest.mark.system
@@ -54,7 +53,7 @@ def check_whole(found: list[FrozenTrial], complete: int) -> None:
     assert len({t.user_attrs["fingerprint"] for t in found}) == 1
 
 
-def wait_for(url: str, count: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for(url: str, count: int, process: Command) -> None:
     engine = create_engine(url)
     for _ in range(3000):
         with engine.connect() as connection:

@@ -15,7 +15,7 @@ from app.cli import main
 from app.data import ImageData
 from app.latency import cpu_threads
 from app.retrain.candidate import train_candidate, training_folder
-from tests.app.test_run import start
+from tests.processes import start
 
 QUICK = ["--epochs=1", "--batch-size=128"]
 
