@@ -197,7 +197,7 @@ def worker(
     study: Annotated[str, typer.Option(help="The study's name in the database.")],
     storage: o.Storage = None,
     supernet: Annotated[
-        Path | None, typer.Option(help="Folder to copy the study's files from [--runs].")
+        Path | None, typer.Option(help="Folder of supernet.pt and reference.json [the study's].")
     ] = None,
     runs: o.Runs = None,
     dataset: o.Dataset = None,

@@ -54,7 +54,10 @@ class Objective:
             return TrialResult(TrialState.FAIL, user_attrs=self._attrs(infeasible=str(reason)))
         source = "memoised" if arch in self.scores else "measured"
         try:
-            self._measure(arch)
+            if arch not in self.scores:
+                self.scores[arch] = self.context.scorer(arch)
+            if self.context.latency is not None and arch not in self.latencies:
+                self.latencies[arch] = self.context.latency(arch)
         except NoScoreError as reason:
             return self._failed(arch, str(reason))
         except (RuntimeError, MemoryError) as error:
@@ -74,12 +77,6 @@ class Objective:
             self.scores[attrs["arch"]] = {name: attrs.get(name) for name in SCORES}
             if "latency_ms" in attrs:
                 self.latencies[attrs["arch"]] = attrs["latency_ms"]
-
-    def _measure(self, arch: str) -> None:
-        if arch not in self.scores:
-            self.scores[arch] = self.context.scorer(arch)
-        if self.context.latency is not None and arch not in self.latencies:
-            self.latencies[arch] = self.context.latency(arch)
 
     def _result(self, arch: str, source: str) -> TrialResult:
         scores, composite = self.scores[arch], self.context.composite

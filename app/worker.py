@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,7 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
             f"'{files.folder}' does not hold the supernet.pt and reference.json of study "
             f"'{name}': give --supernet FOLDER, where the main command keeps them"
         )
-    with (
-        locks.searching(url, name),
-        closing(StudyWriter(url, study)) as writer,
-    ):
+    with locks.searching(url, name), closing(StudyWriter(url, study)) as writer:
         done = writer.count_complete(prepared.fingerprint)
         total = config.search.trials
         notice(f"Worker of study {name}: {done} of {total} trials are done, {device_name(device)}")
@@ -74,17 +72,13 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
 
 def _wait_until_prepared(storage: BaseStorage, name: str, wait: float) -> tuple[Study, Prepared]:
     until = time.monotonic() + wait
-    told = False
-    while True:
-        study = find_study(storage, name)
-        prepared = read_prepared(study) if study is not None else None
-        if study is not None and prepared is not None:
+    for look in count():
+        if (study := find_study(storage, name)) and (prepared := read_prepared(study)):
             return study, prepared
         if time.monotonic() >= until:
             break
-        if not told:
+        if look == 0:
             notice(f"Waiting until the main command has prepared study {name} …")
-            told = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
     names = ", ".join(optuna.get_all_study_names(storage)) or "none"
     raise InputError(
