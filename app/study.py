@@ -49,13 +49,13 @@ def find_study(
     if name not in optuna.get_all_study_names(storage):
         return None
     study = optuna.load_study(study_name=name, storage=storage)
-    ours = DEFINITION in study.user_attrs or not study.get_trials(deepcopy=False)
-    if not ours:
+    stored = study.user_attrs.get(DEFINITION)
+    if stored is None and study.get_trials(deepcopy=False):
         raise InputError(
             f"the database holds a study '{name}' of another program: give --study-name NAME"
         )
-    if definition is not None and DEFINITION in study.user_attrs:
-        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
+    if definition is not None and stored is not None:
+        check_definition(stored, definition, f"study '{name}'")
     return study
 
 
@@ -70,12 +70,11 @@ def open_study(
     if study is not None and has_trials(study):
         check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
         return study
-    if study is not None and study.directions != directions(objectives):
+    wanted = directions(objectives)
+    if study is not None and study.directions != wanted:
         optuna.delete_study(study_name=name, storage=storage)  # it may still be defined anew
         study = None
-    study = study or optuna.create_study(
-        storage=storage, study_name=name, directions=directions(objectives)
-    )
+    study = study or optuna.create_study(storage=storage, study_name=name, directions=wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(["score", *(METRICS[name] for name in objectives)])

@@ -137,7 +137,7 @@ class SupernetTraining:
         return loss.detach()
 
     def join(self) -> None:
-        """Train with the other processes from here on, all from the state of rank 0."""
+        """Go on with the other processes, all from the state of rank 0."""
         self.load_state_dict(distributed.broadcast(self.state_dict()))
         self.model = distributed.data_parallel(self.model, self.device)
 

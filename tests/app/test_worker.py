@@ -190,7 +190,8 @@ def test_a_batch_is_one_commit(postgresql: str, monkeypatch: pytest.MonkeyPatch)
     search.run(32, never, silent)
     before = transactions(postgresql)
     search.run(352, never, silent)
-    assert 10 <= transactions(postgresql) - before <= 20  # 10 batches, and the counting itself
+    # 10 batches, the tests of the connection before each, and the counting itself
+    assert 10 <= transactions(postgresql) - before <= 30
 
 
 def transactions(url: str) -> int:
