@@ -38,6 +38,7 @@ from app.scores.reference import sample_architectures
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.study_file import load_config
+from app.supernet.checkpoint import load_checkpoint
 
 SPACES = "nasbench201,nasbenchmacro,mnasnet,mobilenet"
 LEARNING_RATE = {"kaiming": 0.02, "shared": 0.3}
@@ -104,15 +105,16 @@ def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> 
     device, seed = pick_device(config.device), config.seed
     paths = StudyPaths(config.folder)
     data, space = open_data(config, paths, device)
-    training = trained_supernet(config, paths, device, data)
+    supernet = trained_supernet(config, paths, device, data)
+    training = load_checkpoint(paths.supernet)
 
     rng = Random(f"paths {seed}")
     random_paths = [space.sample(rng) for _ in range(RANDOM_PATHS)]
-    found = list(one_shot(training.supernet, data, random_paths, BATCH_SIZE, HELD_OUT))
-    losses = [loss for _, loss in training.losses[-LAST_LOSSES:]]
+    found = list(one_shot(supernet, data, random_paths, BATCH_SIZE, HELD_OUT))
+    losses = [loss for _, loss in training["losses"][-LAST_LOSSES:]]
     result = {
         **cell._asdict(),
-        "seconds": training.seconds,
+        "seconds": training["seconds"],
         "training loss": fmean(losses) if losses else None,
         "one-shot accuracy": fmean(accuracy for accuracy, _ in found),
         "one-shot loss": fmean(loss for _, loss in found),

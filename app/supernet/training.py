@@ -104,6 +104,12 @@ class SupernetTraining:
         self.model: nn.Module = GhostBatchNorm(self.supernet, config.bn_groups // count)
         part = slice(rank * config.batch_size // count, (rank + 1) * config.batch_size // count)
         self.batches = BatchStream(data, config.batch_size, seed, config.augment, device, part=part)
+        self._parts: dict[str, Any] = {
+            "supernet": self.supernet,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "batches": self.batches,
+        }
         self.arch_rng = Random(seed)
         self.step_count = 0
         self.seconds = 0.0
@@ -127,7 +133,7 @@ class SupernetTraining:
             )
         # parameters off the path get no gradient, so SGD leaves them and their momentum alone
         self.optimizer.zero_grad(set_to_none=True)
-        distributed.backward(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.trainable, self.config.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
@@ -135,7 +141,7 @@ class SupernetTraining:
         return loss.detach()
 
     def join(self) -> None:
-        """Train with the other processes from here on, all from the state of rank 0."""
+        """Go on with the other processes, all from the state of rank 0."""
         self.load_state_dict(distributed.broadcast(self.state_dict()))
         self.model = distributed.data_parallel(self.model, self.device)
 
@@ -145,22 +151,17 @@ class SupernetTraining:
             "step": self.step_count,
             "seconds": self.seconds,
             "losses": self.losses,
-            "supernet": self.supernet.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "batches": self.batches.state_dict(),
             "paths": self.arch_rng.getstate(),
+            **{name: part.state_dict() for name, part in self._parts.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""
         self.step_count, self.seconds = state["step"], state["seconds"]
         self.losses = state["losses"]
-        self.supernet.load_state_dict(state["supernet"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.batches.load_state_dict(state["batches"])
         self.arch_rng.setstate(state["paths"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
 
 
 def _parameter_groups(supernet: Supernet, learning_rate: float) -> list[dict[str, Any]]:
@@ -187,7 +188,7 @@ def train_supernet(
     `definition` is stored in the checkpoint. `check` is called between steps and may raise
     KeyboardInterrupt; the last step is saved first. Of several processes rank 0 saves, and all
     stop when one of them is interrupted. Raises FloatingPointError when the loss is no longer
-    finite, and ConnectionError when another process has ended.
+    finite.
     """
     if training.finished and path.exists():
         return
