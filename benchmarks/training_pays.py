@@ -28,7 +28,6 @@ from app.cli import run_command
 from app.context import open_data, trained_supernet
 from app.data import ImageData
 from app.device import device_name, pick_device
-from app.options import Device
 from app.paths import StudyPaths
 from app.rank.statistics import Ranker
 from app.rank.table import Table, read_table
@@ -68,11 +67,11 @@ def main(
     steps: Annotated[str, typer.Option(help="With commas between.")] = "0,500,2000,10000,30000",
     sample: Annotated[int, typer.Option(min=20, help="Even rows of each table to rank.")] = 150,
     seed: int = 0,
-    device: Device = None,
+    device: str = "auto",
     show: Annotated[bool, typer.Option("--show", help="Only print the table so far.")] = False,
 ) -> None:
     """Train, measure and rank each cell that has no result yet."""
-    options = {"dataset": dataset, "runs": runs, "seed": seed, "device": device or "auto"}
+    options = {"dataset": dataset, "runs": runs, "seed": seed, "device": device}
     counts = sorted(int(count) for count in steps.split(","))
     for cell in map(Cell._make, product(counts, spaces.split(","), LEARNING_RATE)):
         folder = runs / str(cell)
@@ -126,7 +125,7 @@ def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> 
         rows = read_table(table_path(tables, cell.space), benchmark.column)
         rows = replace(rows, rows=rows.rows[::2]).canonical(space).sample(sample, seed)
         probe = ProbeBatch.draw(data, config.score.images, seed, device)
-        scorer = Scorer(space, training.supernet, probe)
+        scorer = Scorer(space, supernet, probe)
         reference = sample_architectures(space, config.score.reference, seed)
         result |= {"rows": len(rows.rows), "ranks": ranks(rows, scorer, reference, data)}
     return result
