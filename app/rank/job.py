@@ -1,7 +1,6 @@
 """The rank benchmark, top to bottom: table → supernet → scores → statistics → files."""
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -39,16 +38,16 @@ def rank(
     """
     chosen = choose_scores(scores, baselines)
     check_names(config)
-    table = read_table(table_path, column)
-    if sample is not None:
-        table = table.sample(sample, config.seed)
-    table = table.canonical(create_space(config, None, config.space_options))
-    archs = [row.arch for row in table.rows]
     device = pick_device(config.device)
     paths = StudyPaths(config.folder)
     paths.check_writable()
     if json_file is not None:
         check_output(json_file)
+    table = read_table(table_path, column)
+    if sample is not None:
+        table = table.sample(sample, config.seed)
+    table = table.canonical(create_space(config, None, config.space_options))
+    archs = [row.arch for row in table.rows]
     data, space = open_data(config, paths, device)
     costs = [space.cost(arch) for arch in archs]
 
@@ -68,12 +67,12 @@ def rank(
         with progress_bar("Statistics", len(columns)) as advance:
             for name, values in columns.items():
                 seconds = [[measured[a, part].seconds for a in archs] for part in parts_of(name)]
-                found[name] = asdict(ranker(values))
+                found[name] = ranker(values)
                 found[name]["seconds_per_architecture"] = sum(map(fmean, seconds))
                 advance()
         best_first = sorted(found.items(), key=lambda f: (f[1]["tau"] is None, -(f[1]["tau"] or 0)))
         used = {measured[a, part] for a in archs for name in chosen for part in parts_of(name)}
-        results = {
+        results: dict[str, Any] = {
             "scores": dict(best_first),
             "n": len(archs),
             "table": str(table.path),

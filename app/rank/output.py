@@ -41,11 +41,11 @@ def print_scores(results: dict[str, Any], columns: dict[str, Column]) -> None:
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     out = Console(highlight=False, markup=False, width=width)
     out.print(table)
-    for name, values in columns.items():
-        if missing := list(values).count(None):
-            none = missing == len(values)
-            which = "any architecture" if none else f"{missing} architectures, which rank lowest"
-            out.print(f"{name} has no finite value for {which}", soft_wrap=True)
+    missing = {name: list(values).count(None) for name, values in columns.items()}
+    for count in sorted(set(missing.values()) - {0}):
+        names = ", ".join(name for name in missing if missing[name] == count)
+        few = f"{count} architectures, which rank lowest" if count < results["n"] else "all"
+        out.print(f"Not finite for {few}: {names}", soft_wrap=True)
 
 
 def _cell(score: dict[str, Any], key: str) -> str:

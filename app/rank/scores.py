@@ -1,7 +1,7 @@
 """The scores that the benchmark compares: their names, their measurement, their columns."""
 
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from app.rank.statistics import Column, ranks
 from app.rank.store import Measured, ScoreFile
 from app.scores import BASELINES, MEASURES, PARTS, SCORES
 from app.scores.composite import Composite
-from app.scores.scorer import Scorer, finite
+from app.scores.scorer import Scorer, Scores, finite
 from app.scores.trace import Trace
 
 COMPOSITES = ("composite", *PARTS, *(f"without_{part}" for part in PARTS))
@@ -60,29 +60,21 @@ def measure(
 
     Baselines read the stand-alone network, so their file outlives the supernet.
     """
-    parts = {
-        part: (ours, list(SCORES)) if part in SCORES else (baselines, [part])
-        for name in chosen
-        for part in parts_of(name)
-    }
-    missing = [
-        (arch, part)
-        for arch in archs
-        for part, (file, names) in parts.items()
-        if any((arch, name) not in file for name in names)
-    ]
+    parts = dict.fromkeys(part for name in chosen for part in parts_of(name))
     hardware = device_name(scorer.probe.images.device)
-    count = len(archs) * len(parts)
-    with progress_bar("Scores", count, count - len(missing)) as advance:
-        for arch, part in missing:
-            start = time.perf_counter()
-            if part in SCORES:
-                scores = scorer.or_none(arch)
-            else:  # with a trace of its own, so that no score saves time at another's cost
-                trace = Trace(scorer.space, scorer.supernet, arch, scorer.probe)
-                scores = {part: finite(BASELINES[part](trace))}
-            seconds = time.perf_counter() - start
-            parts[part][0].append(arch=arch, scores=scores, seconds=seconds, hardware=hardware)
+
+    def baseline(name: str, arch: str) -> Scores:
+        # with a trace of its own, so that no score saves time at another's cost
+        trace = Trace(scorer.space, scorer.supernet, arch, scorer.probe)
+        return {name: finite(BASELINES[name](trace))}
+
+    with progress_bar("Scores", len(archs)) as advance:
+        for arch in archs:
+            for part in parts:
+                if part in SCORES:
+                    ours.fill(arch, SCORES, scorer.or_none, hardware)
+                else:
+                    baselines.fill(arch, [part], partial(baseline, part), hardware)
             advance()
     return {**ours, **baselines}
 

@@ -8,7 +8,6 @@ Spearman's ρ. These are matrix products, 0.4 s for 1,000 resamples of 600 archi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from scipy.stats import kendalltau, rankdata
 from app.scores.scorer import finite
 
 Array = NDArray[np.float64]
-Interval = tuple[float | None, float | None]
 Column = Sequence[float | None]
 """A score of each architecture; None for one that is not finite."""
 
@@ -27,21 +25,6 @@ MAX_RESAMPLED = 20_000
 """Architectures above which there are no intervals: their work grows with the square."""
 BLOCK_ROWS = 256
 """Rows of the sign matrices in memory at once; those of a large table would fill it."""
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """How well a score ranks, with 95 % intervals; None is undefined, as τ with a constant is."""
-
-    tau: float | None
-    tau_interval: Interval
-    rho: float | None
-    rho_interval: Interval
-    tau_within_flops: float | None
-    tau_within_flops_interval: Interval
-    regret_mean: float | None
-    """Over 40 FLOPs budgets, in the unit of the accuracies."""
-    regret_max: float | None
 
 
 class Ranker:
@@ -53,8 +36,12 @@ class Ranker:
         self.groups = flops_groups(self.flops)
         self.counts = resample(len(accuracy), seed)
 
-    def __call__(self, values: Column) -> Ranking:
-        """Rank n values of a score; higher is better. Nothing is defined if none is finite."""
+    def __call__(self, values: Column) -> dict[str, Any]:
+        """Rank n values of a score; higher is better.
+
+        Returns JSON values: statistics with their 95 % intervals, null if undefined, as τ with a
+        constant is. Nothing is defined if no value is finite.
+        """
         x, y, groups, counts = ranks(values), self.accuracy, self.groups, self.counts
         taus, rhos = resampled_correlations(x, y, counts)
         within = [resampled_correlations(x[g], y[g], counts[:, g])[0] for g in groups]
@@ -62,16 +49,17 @@ class Ranker:
         regret = regrets(x, y, self.flops) if is_finite else np.array([np.nan])
         with np.errstate(invalid="ignore"):
             rho = np.corrcoef(x, rankdata(y))[0, 1]
-        return Ranking(
-            tau=finite(kendall(x, y)),
-            tau_interval=_interval(taus),
-            rho=finite(rho),
-            rho_interval=_interval(rhos),
-            tau_within_flops=finite(_mean_of_defined([kendall(x[g], y[g]) for g in groups])),
-            tau_within_flops_interval=_interval(_mean_of_defined(within)),
-            regret_mean=finite(regret.mean()),
-            regret_max=finite(regret.max()),
-        )
+        taus_within_flops = [kendalltau(x[g], y[g]).statistic for g in groups]
+        return {
+            "tau": finite(kendalltau(x, y).statistic),
+            "tau_interval": _interval(taus),
+            "rho": finite(rho),
+            "rho_interval": _interval(rhos),
+            "tau_within_flops": finite(float(_mean_of_defined(taus_within_flops))),
+            "tau_within_flops_interval": _interval(_mean_of_defined(within)),
+            "regret_mean": finite(regret.mean()),
+            "regret_max": finite(regret.max()),
+        }
 
 
 def ranks(values: Column) -> Array:
@@ -84,20 +72,15 @@ def ranks(values: Column) -> Array:
     return np.asarray(rankdata(scores))
 
 
-def kendall(x: Array, y: Array) -> float:
-    """Kendall's τ-b of n pairs; NaN if it is undefined."""
-    return float(kendalltau(x, y).statistic) if len(x) > 1 else np.nan
-
-
 def flops_groups(flops: Array) -> list[NDArray[np.intp]]:
     """Split n architectures into groups of similar FLOPs, cheapest first; returns indices.
 
     There are 10 groups of equal size, or 6 below 500 architectures. Equal FLOPs stay together in
-    the group of their middle one, so sizes may differ and a group may be missing.
+    the group of their middle one, so sizes may differ; groups of none or one are left out.
     """
     count = 10 if len(flops) >= 500 else 6
     group = ((rankdata(flops) - 0.5) * count / len(flops)).astype(int)
-    return [np.flatnonzero(group == g) for g in np.unique(group)]
+    return [np.flatnonzero(group == g) for g in range(count) if (group == g).sum() > 1]
 
 
 def regrets(score: Array, accuracy: Array, flops: Array) -> Array:
@@ -135,12 +118,9 @@ def resampled_correlations(x: Array, y: Array, counts: NDArray[np.float32]) -> t
     return taus, rhos
 
 
-def _interval(values: Array) -> Interval:
+def _interval(values: Array) -> list[Any]:
     defined = values[~np.isnan(values)]
-    if not len(defined):
-        return None, None
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return float(low), float(high)
+    return np.percentile(defined, [2.5, 97.5]).tolist() if len(defined) else [None, None]
 
 
 def _mean_of_defined(values: Sequence[Array | float]) -> Any:

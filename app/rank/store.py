@@ -7,11 +7,14 @@ The first line is the definition, every other line a measurement, which may give
 
 import json
 import os
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.atomic import set_aside, write_text
 from app.definition import Definition, check_definition
+from app.scores.scorer import Scores
 
 
 class Measured(NamedTuple):
@@ -41,11 +44,20 @@ class ScoreFile(dict[tuple[str, str], Measured]):
             self.clear()
             write_text(path, _line(definition=definition))
 
-    def append(self, **measurement: Any) -> None:
-        """Keep one measurement, in memory and in the file."""
+    def fill(
+        self, arch: str, names: Iterable[str], measure: Callable[[str], Scores], hardware: str
+    ) -> None:
+        """Measure the scores `names` of `arch` and keep them, unless they are there."""
+        if all((arch, name) in self for name in names):
+            return
+        start = time.perf_counter()
+        scores = measure(arch)
+        line = _line(
+            arch=arch, scores=scores, seconds=time.perf_counter() - start, hardware=hardware
+        )
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(**measurement))
-        self._keep(**measurement)
+            file.write(line)
+        self._keep(**json.loads(line))
 
     def _keep(self, arch: str, scores: dict[str, Any], seconds: float, hardware: str) -> None:
         for name, value in scores.items():

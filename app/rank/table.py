@@ -72,7 +72,10 @@ def read_table(path: Path, column: str) -> Table:
                     has = f"its columns: {', '.join(columns) or 'none'}"
                     raise InputError(f"the table '{path}' has no column '{name}'; {has}")
             for fields in reader:
-                accuracy = _number(fields[column])
+                try:
+                    accuracy = float(fields[column] or "")
+                except ValueError:
+                    accuracy = math.nan
                 if not math.isfinite(accuracy):
                     raise InputError(
                         f"'{path}', line {reader.line_num}: {column} is '{fields[column] or ''}', "
@@ -84,10 +87,3 @@ def read_table(path: Path, column: str) -> Table:
     if len(rows) < 2:
         raise InputError(f"the table '{path}' has {len(rows)} rows: ranking needs at least 2")
     return Table(path, column, rows)
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "")
-    except ValueError:
-        return math.nan
