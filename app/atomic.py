@@ -36,7 +36,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         if isinstance(error, OSError) and error.errno and not error.filename:
             error.filename = str(path)  # a full disk does not say what it was full for
         raise
-    _sync_folder(path.parent)
+    if os.name == "posix":  # Windows opens no folder
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)  # makes the rename itself durable
+        finally:
+            os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -89,13 +94,12 @@ def check_output(path: Path) -> None:
     try:
         if path.is_dir():
             raise InputError(f"'{path}' is a folder: name a file in it")
-        folder = path.absolute().parent
-        while not folder.exists():
-            folder = folder.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK) or _is_virtual(folder):
-            raise InputError(f"cannot write '{path}': '{folder}' is no folder to write to")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot write '{str(path)[:100]}': {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write '{str(path)[:100]}': {reason}") from None
 
 
 def is_file(path: Path) -> bool:
@@ -104,18 +108,3 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError) as error:
         raise InputError(f"'{str(path)[:100]}' cannot be looked for: {error}") from None
-
-
-def _is_virtual(folder: Path) -> bool:
-    """Whether it lies in Linux's /proc or /sys, which look writable and are not."""
-    return folder.parts[1:2] in (("proc",), ("sys",))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets a folder be opened (not Windows)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

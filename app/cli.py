@@ -159,7 +159,7 @@ def worker(
     given: Given,
     study: Annotated[str, typer.Option(help="The study's name in the database.")],
     supernet: Annotated[
-        Path | None, typer.Option(help="Folder to copy the study's files from [--runs].")
+        Path | None, typer.Option(help="Folder of supernet.pt and reference.json [the study's].")
     ] = None,
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait until the study is prepared.")

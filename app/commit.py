@@ -23,11 +23,13 @@ from optuna.storages._rdb.models import (
     TrialUserAttributeModel,
     TrialValueModel,
 )
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import func, insert, select
+from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from app.database import is_sqlite
+from app.database import is_sqlite, open_write_engine
 
 FINGERPRINT = "fingerprint"
 """The attribute of a trial that says which supernet and reference sample scored it."""
@@ -48,10 +50,13 @@ class Committed:
 class StudyWriter:
     """Transactions on one study, each of which holds the study's row against other processes."""
 
-    def __init__(self, engine: Engine, study_id: int) -> None:
-        """`engine` comes from `database.open_write_engine`, which sees to SQLite's locking."""
-        self.engine = engine
-        self.study_id = study_id
+    def __init__(self, url: URL, study: Study) -> None:
+        self.study_id = study._study_id
+        self._engine = open_write_engine(url)
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._engine.dispose()
 
     def add_trials(self, trials: Sequence[FrozenTrial], fingerprint: str, total: int) -> Committed:
         """Insert finished `trials` until `total` are COMPLETE under `fingerprint`.
@@ -61,11 +66,13 @@ class StudyWriter:
         again, and SQLAlchemyError if the database cannot be written; then nothing is inserted.
         """
         with self._transaction() as session:
-            if self._get_attribute(session, FINGERPRINT) != fingerprint:
+            bound = self._attribute(session, FINGERPRINT)
+            if bound is None or json.loads(bound.value_json) != fingerprint:
                 raise StorageInternalError("the study was started again by another process")
             complete = self._count_complete(session, fingerprint)
+            in_study = TrialModel.study_id == self.study_id
             rows: list[tuple[Any, FrozenTrial]] = []  # SQLAlchemy types columns, not values
-            number = self._count(session)
+            number = session.scalar(select(func.count()).where(in_study)) or 0
             for trial in trials:
                 if complete >= total:
                     break
@@ -92,26 +99,16 @@ class StudyWriter:
         with self._transaction() as session:
             return self._count_complete(session, fingerprint)
 
-    def set_if_absent(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Set attributes of the study that have no value yet; returns what is stored now."""
-        with self._transaction() as session:
-            stored = {key: self._get_attribute(session, key) for key in values}
-            missing = {key: values[key] for key, value in stored.items() if value is None}
-            for key, value in missing.items():
-                self._set_attribute(session, key, value)
-            return stored | missing
-
-    def update(self, values: dict[str, Any]) -> None:
-        """Set attributes of the study, all in one transaction."""
-        with self._transaction() as session:
-            for key, value in values.items():
-                self._set_attribute(session, key, value)
-
     def next_seed_offset(self) -> int:
         """Count the searches of this study, whose random numbers must all differ: 0, 1, 2, …"""
         with self._transaction() as session:
-            offset = int(self._get_attribute(session, "searches") or 0)
-            self._set_attribute(session, "searches", offset + 1)
+            row = self._attribute(session, "searches")
+            if row is None:
+                row = StudyUserAttributeModel(study_id=self.study_id, key="searches")
+                row.value_json = "0"
+                session.add(row)
+            offset = int(row.value_json)
+            row.value_json = str(offset + 1)
             return offset
 
     def adopt_trials(self, fingerprint: str) -> None:
@@ -133,20 +130,16 @@ class StudyWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
-        url = self.engine.url
+        url = self._engine.url
         if is_sqlite(url) and not Path(url.database or "").exists():
             # SQLite goes on writing to a deleted file, and all of it would be lost
             raise StorageInternalError(f"its file '{url.database}' was removed")
-        with Session(self.engine) as session, session.begin():
+        with Session(self._engine) as session, session.begin():
             try:
                 StudyModel.find_or_raise_by_id(self.study_id, session, for_update=True)
             except KeyError:
                 raise StorageInternalError("the study was deleted by another process") from None
             yield session
-
-    def _count(self, session: Session) -> int:
-        query = select(func.count()).where(TrialModel.study_id == self.study_id)
-        return session.scalar(query) or 0
 
     def _count_complete(self, session: Session, fingerprint: str) -> int:
         query = (
@@ -162,22 +155,11 @@ class StudyWriter:
         )
         return session.scalar(query) or 0
 
-    def _get_attribute(self, session: Session, key: str) -> Any:
-        query = select(StudyUserAttributeModel.value_json).where(
-            StudyUserAttributeModel.study_id == self.study_id, StudyUserAttributeModel.key == key
-        )
-        text = session.scalar(query)
-        return None if text is None else json.loads(text)
-
-    def _set_attribute(self, session: Session, key: str, value: Any) -> None:
+    def _attribute(self, session: Session, key: str) -> Any:
         query = select(StudyUserAttributeModel).where(
             StudyUserAttributeModel.study_id == self.study_id, StudyUserAttributeModel.key == key
         )
-        row = session.scalar(query)
-        if row is None:
-            row = StudyUserAttributeModel(study_id=self.study_id, key=key)
-            session.add(row)
-        row.value_json = json.dumps(value)
+        return session.scalar(query)
 
 
 def _insert_rows(session: Session, rows: Sequence[tuple[Any, FrozenTrial]]) -> None:

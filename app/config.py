@@ -69,8 +69,10 @@ class SupernetConfig(_Config):
     """Over those of the study, which are the networks': a supernet may be smaller than they."""
     steps: NonNegativeInt = 1000
     """0 leaves the supernet untrained, for comparison."""
+    initialisation: Literal["kaiming", "shared"] = "shared"
+    """Of the frozen weights: each by itself, or one for the candidates of a choice."""
     batch_size: Annotated[int, Field(ge=2)] = 64
-    learning_rate: PositiveFloat = 0.02
+    learning_rate: PositiveFloat = 0.3
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: NonNegativeFloat = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -15,7 +15,7 @@ from app.config import StudyConfig
 from app.console import console
 from app.data import ImageData, load
 from app.data.stream import check_batch_size
-from app.definition import Definition, check_definition, reference_definition, supernet_definition
+from app.definition import check_definition, reference_definition, supernet_definition
 from app.errors import InputError, one_of
 from app.interrupt import stop_between_steps
 from app.latency import measure_arch
@@ -25,10 +25,11 @@ from app.scores.composite import Composite
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
+from app.study import Prepared, describe, not_here, supernet_hash
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, check_groups, train_supernet
-from spaces import BatchNormMode, Space
+from spaces import BatchNormMode, Space, Supernet
 
 Content = TypeVar("Content")
 
@@ -43,10 +44,11 @@ class EvaluationContext:
     data: ImageData
     space: Space
     """Of the networks that are searched and costed; the supernet's may be smaller."""
-    training: SupernetTraining
     scorer: Scorer
     reference: Reference
     composite: Composite
+    prepared: Prepared
+    """Describes the supernet and the reference sample."""
     latency: Callable[[str], float] | None
     """Milliseconds of an architecture's network; only where latency is an objective."""
 
@@ -99,12 +101,20 @@ def create_space(config: StudyConfig, data: ImageData | None, options: dict[str,
 
 
 def prepare(
-    config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData, space: Space
+    config: StudyConfig,
+    paths: StudyPaths,
+    device: torch.device,
+    data: ImageData,
+    space: Space,
+    bound: Prepared | None = None,
 ) -> EvaluationContext:
-    """Train the supernet and score the reference sample, as far as they are not done."""
-    training = _trained_supernet(config, paths, device, data)
+    """Train the supernet and score the reference sample, as far as they are not done.
+
+    Raises InputError, before anything is trained, if the supernet here is not that of `bound`.
+    """
+    supernet = trained_supernet(config, paths, device, data, bound)
     probe = ProbeBatch.draw(data, config.score.images, config.seed, device)
-    scorer = Scorer(space, training.supernet, probe)
+    scorer = Scorer(space, supernet, probe)
     reference = _scored_reference(config, paths, data, space, scorer)
     try:
         composite = Composite(list(reference.scores.values()))
@@ -113,8 +123,9 @@ def prepare(
     latency = None
     if "latency" in config.search.objectives:
         latency = partial(measure_arch, space, config=config.latency, device=device)
+    prepared = describe(config, supernet.state_dict(), reference)
     return EvaluationContext(
-        config, paths, device, data, space, training, scorer, reference, composite, latency
+        config, paths, device, data, space, scorer, reference, composite, prepared, latency
     )
 
 
@@ -131,45 +142,38 @@ def is_prepared(config: StudyConfig, paths: StudyPaths, data: ImageData) -> bool
     )
 
 
-def _read(path: Path, load: Callable[[Path], Content]) -> Content | None:
-    """Read a file; None if it is missing, or damaged, in which case it is set aside."""
-    if not path.exists():
-        return None
+def _read(path: Path, load: Callable[[Path], Content], needed: bool = False) -> Content | None:
+    """Read a file; None if it is missing, or damaged: then it is set aside unless `needed`."""
     try:
         return load(path)
+    except FileNotFoundError:
+        return None
     except DamagedError as reason:
-        set_aside(path, reason)
+        if not needed:
+            set_aside(path, reason)
         return None
 
 
-def _trained_supernet(
-    config: StudyConfig, paths: StudyPaths, device: torch.device, data: ImageData
-) -> SupernetTraining:
+def trained_supernet(
+    config: StudyConfig,
+    paths: StudyPaths,
+    device: torch.device,
+    data: ImageData,
+    bound: Prepared | None = None,
+) -> Supernet:
+    """Train the study's supernet to the end, with the other processes of torchrun if any."""
     definition = supernet_definition(config, data)
-    training = _new_training(config, device, data)
-    if (state := _read(paths.supernet, load_checkpoint)) is not None:
+    space = create_space(config, data, config.supernet_space_options)
+    mode = BatchNormMode(config.batchnorm)
+    training = SupernetTraining(space, mode, data, config.supernet, config.seed, device)
+    state = _read(paths.supernet, load_checkpoint, needed=bound is not None)
+    if state is not None:
         check_definition(state["definition"], definition, f"the supernet '{paths.supernet}'")
         training.load_state_dict(state)
-    _train(training, paths.supernet, definition)
-    return training
-
-
-def take_part(config: StudyConfig, device: torch.device) -> None:
-    """Train the supernet along with rank 0, which does everything else."""
-    # pixels that exceed the memory are mapped from there: the study's folder belongs to rank 0
-    data, _ = open_data(config, StudyPaths(Path(tempfile.gettempdir())), device)
-    training = _new_training(config, device, data)
-    _train(training, StudyPaths(config.folder).supernet, supernet_definition(config, data))
-
-
-def _new_training(config: StudyConfig, device: torch.device, data: ImageData) -> SupernetTraining:
-    space = create_space(config, data, config.supernet_space_options)
-    bn_mode = BatchNormMode(config.batchnorm)
-    return SupernetTraining(space, bn_mode, data, config.supernet, config.seed, device)
-
-
-def _train(training: SupernetTraining, path: Path, definition: Definition) -> None:
-    """Train to the end, together with the other processes if there are any."""
+    if bound is not None and (
+        not training.finished or supernet_hash(training.supernet.state_dict()) != bound.supernet
+    ):
+        raise not_here("supernet.pt", config.name)
     expected = distributed.all_gather(definition)[0]
     hint = "run the same command with the same data on every machine"
     check_definition(expected, definition, "the supernet of rank 0", hint)
@@ -179,8 +183,17 @@ def _train(training: SupernetTraining, path: Path, definition: Definition) -> No
             training.join()
             if not training.finished:
                 console.print(f"Training in {count} processes, each on its part of every batch.")
-        train_supernet(training, path, definition, check)
+        train_supernet(training, paths.supernet, definition, check)
     distributed.leave()
+    return training.supernet
+
+
+def take_part(config: StudyConfig, device: torch.device) -> None:
+    """Train the supernet along with rank 0, which does everything else."""
+    with tempfile.TemporaryDirectory() as folder:  # the study's own belongs to rank 0
+        paths = StudyPaths(Path(folder))
+        data, _ = open_data(config, paths, device)
+        trained_supernet(config, paths, device, data)
 
 
 def _scored_reference(
@@ -189,10 +202,9 @@ def _scored_reference(
     definition = reference_definition(config, data)
     reference = _read(paths.reference, Reference.load) or Reference(definition, {})
     check_definition(reference.definition, definition, f"the sample '{paths.reference}'")
-    search, count = config.search, config.score.reference
-    if len(reference.scores) == count:
-        return reference
-    archs = sample_architectures(space, count, config.seed, search.max_flops)
-    with stop_between_steps() as check:
-        score_reference(reference, scorer, archs, paths.reference, check)
+    count = config.score.reference
+    if len(reference.scores) < count:
+        archs = sample_architectures(space, count, config.seed, config.search.max_flops)
+        with stop_between_steps() as check:
+            score_reference(reference, scorer, archs, paths.reference, check)
     return reference

@@ -6,7 +6,6 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-import optuna
 import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -37,9 +36,7 @@ def artifact_store(runs: Path) -> FileSystemArtifactStore:
 
 
 def discard_artifacts(storage: BaseStorage, name: str, runs: Path) -> None:
-    """Delete the files of the study `name`, if it exists; call this before deleting the study."""
-    if name not in optuna.get_all_study_names(storage):
-        return
+    """Delete the drawings of the study `name`; call this before deleting the study."""
     for key in storage.get_study_system_attrs(storage.get_study_id_from_name(name)):
         with suppress(ArtifactNotFound):
             if key.startswith(ARTIFACTS):
@@ -58,14 +55,13 @@ def publish(study: Study, data: ReportData) -> None:
         for key, about in storage.get_study_system_attrs(study_id).items()
         if key.startswith(ARTIFACTS) and DRAWING in about  # "null" once deleted in the dashboard
     }
-    ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     retrained = (row for row in data.first_rows() if data.retrained(row))
     for row in dict.fromkeys([*data.best(MAX_NOTES), *retrained]):
-        trial_id, key = ids[row.trial], str(uuid.uuid4())
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, row.trial)
         _write_note(Trial(study, trial_id), trial_note(data, row))
         if str(trial_id) not in drawn:
-            drawing = io.BytesIO(svg(data.space.sketch(row.arch)).encode())
-            artifact_store(data.config.runs).write(key, drawing)
+            key, drawing = str(uuid.uuid4()), svg(data.space.sketch(row.arch))
+            artifact_store(data.config.runs).write(key, io.BytesIO(drawing.encode()))
             about = {"artifact_id": key, "filename": DRAWING, "mimetype": "image/svg+xml"}
             value = json.dumps({**about, "encoding": None})
             # upload_artifact refuses finished trials; the dashboard reads this attribute as well
@@ -79,10 +75,7 @@ def _write_note(place: Study | Trial, text: str) -> None:
 
 
 def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) -> None:
-    """Serve until interrupted.
-
-    Raises InputError if there is no database or the port is taken.
-    """
+    """Serve until interrupted. Raises InputError without a database, and for a taken port."""
     url = database_url(runs, storage_url)
     storage = open_existing(url)
     if storage is None:
@@ -91,8 +84,7 @@ def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) 
         print("The dashboard has no login: whoever reaches this address can change the studies.")
     print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     try:
-        store = artifact_store(runs)
-        optuna_dashboard.run_server(storage, host=host, port=port, artifact_store=store)
+        optuna_dashboard.run_server(storage, host, port, artifact_store=artifact_store(runs))
     except OSError as error:
-        where = f"port {port} of {host[:100]} ({error.strerror})"
-        raise InputError(f"cannot listen on {where}: give --port") from None
+        reason = f"cannot listen on port {port} of {host[:100]} ({error.strerror})"
+        raise InputError(f"{reason}: give --port") from None

@@ -17,6 +17,7 @@ WAYS_OUT = (
 DEFAULTS: Definition = {
     "search.objectives": ["flops"],
     "supernet.bn_groups": 1,
+    "supernet.initialisation": "kaiming",
     "latency.source": "measured",
 }
 """What fields mean where a definition of an earlier or later version lacks them."""

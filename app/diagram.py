@@ -20,7 +20,7 @@ TITLE = 24
 INK, PALE, RED = "#33414e", "#7a8894", "#b2452f"
 KERNELS = {1: "#d3e5f5", 3: "#8fbfe6", 5: "#4a8fcb", 7: "#22649f"}
 """Convolutions are darker the larger their kernel; other sizes take the next smaller colour."""
-KEY = "k×k kernel · e expansion · ÷ stride"
+KEY = "k×k kernel · e expansion · ÷ stride · ch channels"
 FILL = {Kind.TERMINAL: "#f4f1ea", Kind.POOLING: "#bfe3c0", Kind.IDENTITY: "#e6e6e6"}
 
 Markup = tuple[str, float, float]
@@ -101,7 +101,12 @@ def _layout(
     layers = [[v for v in columns if columns[v] == c] for c in range(max(columns.values()) + 1)]
     rng = Random(0)
     tries = (_rows(layers, layered, rng) for _ in range(8))
-    return columns, min(tries, key=lambda rows: _clutter(rows, columns, layered)), chains
+
+    def climb(rows: dict[int, float]) -> float:
+        """The least climb of edges goes with few crossings."""
+        return sum((rows[a] - rows[b]) ** 2 for a, b in layered.edges)
+
+    return columns, min(tries, key=climb), chains
 
 
 def _rows(layers: list[list[int]], graph: "nx.Graph[int]", rng: Random) -> dict[int, float]:
@@ -114,17 +119,6 @@ def _rows(layers: list[list[int]], graph: "nx.Graph[int]", rng: Random) -> dict[
         wanted = np.array([near[v] for v in order])
         row |= zip(order, isotonic_regression(wanted - spread).x + spread, strict=True)
     return row
-
-
-def _clutter(rows: dict[int, float], columns: dict[int, int], graph: "nx.Graph[int]") -> float:
-    """Count crossings of edges, and among equals how far edges climb."""
-    edges = [sorted(edge, key=lambda v: columns[v]) for edge in graph.edges]
-    crossings = sum(
-        columns[a] == columns[b] and (rows[a] - rows[b]) * (rows[c] - rows[d]) < 0
-        for i, (a, c) in enumerate(edges)
-        for b, d in edges[:i]
-    )
-    return 100 * crossings + sum((rows[a] - rows[b]) ** 2 for a, b in edges)
 
 
 def _strip(strip: Strip) -> Markup:
@@ -154,7 +148,7 @@ def _strip(strip: Strip) -> Markup:
             more += ["SE"] if layer.se else []
             lines = [f"{layer.kernel}×{layer.kernel}", *([" ".join(more)] if more else [])]
         for i, line in enumerate(lines):
-            y = middle + 14 * (i - (len(lines) - 1) / 2)
+            y = middle + 14 * i - 7 * (len(lines) - 1)
             colour = PALE if skipped else _text_on(fill)
             body += _text(x + STEP / 2, y, line, size=12 if len(line) < 6 else 9, colour=colour)
         body += _text(x + STEP / 2, bottom + 12, str(number), size=10, colour=PALE)
@@ -173,10 +167,7 @@ def _stages(strip: Strip, places: list[float], y: float) -> str:
             xs = [x for _, x in run]
             left, right = xs[0] + 3, xs[-1] + STEP - 3
             body += f'<path d="M{left:g} {y:g}H{right:g}" stroke="{PALE}"/>'
-            lines = [f"{channels} channels, {pixels} px"]
-            if len(xs) < 3:
-                lines = [f"{channels} ch", f"{pixels} px"]
-            for i, line in enumerate(lines):
+            for i, line in enumerate((f"{channels} ch", f"{pixels} px")):
                 body += _text((left + right) / 2, y + 11 + 13 * i, line, size=11)
     return body
 

@@ -3,14 +3,12 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
 
 from app.console import console
 
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+_SIGNALS = {s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
 @contextmanager
@@ -50,15 +48,9 @@ def check_or_save(check: Callable[[], None], save: Callable[[], None]) -> None:
         raise
 
 
-@contextmanager
-def stop_at_once() -> Iterator[None]:
+def stop_at_once() -> AbstractContextManager[None]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does anyway."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handling(stop):
-        yield
+    return _handling(signal.default_int_handler)
 
 
 @contextmanager

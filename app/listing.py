@@ -17,7 +17,7 @@ from app.study_file import load_config, presets
 
 def print_studies(runs: Path, storage_url: str | None) -> None:
     """Print one line for each preset and each stored study."""
-    counts: dict[str, int] = {}
+    counts = dict.fromkeys(presets(), 0)
     url = database_url(runs, storage_url)
     storage = open_existing(url)
     if storage is None and storage_url:
@@ -27,19 +27,16 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
             study = optuna.load_study(study_name=name, storage=storage)
             counts[name] = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     table = Table("study", "space", "data", "supernet", "trials", "folder")
-    for name in presets():
-        preset = load_config(name, resume=False)
-        done = counts.pop(name, 0)
-        table.add_row(
-            name,
-            preset.space,
-            preset.dataset,
-            _supernet(runs / name),
-            f"{done}/{preset.search.trials}",
-            str(runs / name) if _is_there(runs / name) else "not started",
-        )
     for name, done in counts.items():
-        table.add_row(name, "", "", _supernet(runs / name), str(done), str(runs / name))
+        try:
+            config = load_config(name, {"runs": runs}, resume=True)
+            settings = config.space, config.dataset
+            trials = f"{done}/{config.search.trials}"
+        except InputError:  # not run here, or its file is damaged
+            settings, trials = ("", ""), str(done)
+        folder = runs / name
+        place = str(folder) if _is_there(folder) else "not here" if done else "not started"
+        table.add_row(name, *settings, _supernet(folder), trials, place)
     Console(highlight=False).print(table)
 
 

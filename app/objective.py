@@ -32,11 +32,10 @@ class TrialResult:
 class Objective:
     """Scores architectures and counts their costs; no architecture is scored or timed twice."""
 
-    def __init__(self, context: EvaluationContext, fingerprint: str) -> None:
+    def __init__(self, context: EvaluationContext) -> None:
         self.context = context
-        self.fingerprint = fingerprint
-        self.names = context.config.search.objectives
-        self.max_flops = context.config.search.max_flops
+        self.fingerprint = context.prepared.fingerprint
+        self.config = context.config.search
         self.scores: dict[str, Scores] = dict(context.reference.scores)
         self.latencies: dict[str, float] = {}
         self._out_of_memory = 0
@@ -55,7 +54,10 @@ class Objective:
             return TrialResult(TrialState.FAIL, user_attrs=self._attrs(infeasible=str(reason)))
         source = "memoised" if arch in self.scores else "measured"
         try:
-            self._measure(arch)
+            if arch not in self.scores:
+                self.scores[arch] = self.context.scorer(arch)
+            if self.context.latency is not None and arch not in self.latencies:
+                self.latencies[arch] = self.context.latency(arch)
         except NoScoreError as reason:
             return self._failed(arch, str(reason))
         except (RuntimeError, MemoryError) as error:
@@ -76,12 +78,6 @@ class Objective:
             if "latency_ms" in attrs:
                 self.latencies[attrs["arch"]] = attrs["latency_ms"]
 
-    def _measure(self, arch: str) -> None:
-        if arch not in self.scores:
-            self.scores[arch] = self.context.scorer(arch)
-        if self.context.latency is not None and arch not in self.latencies:
-            self.latencies[arch] = self.context.latency(arch)
-
     def _result(self, arch: str, source: str) -> TrialResult:
         scores, composite = self.scores[arch], self.context.composite
         cost = self.context.space.cost(arch)
@@ -95,11 +91,14 @@ class Objective:
         )
         if self.context.latency is not None:
             attrs["latency_ms"] = self.latencies[arch]
-        values = [composite(scores), *(float(attrs[METRICS[name]]) for name in self.names)]
+        values = [
+            composite(scores),
+            *(float(attrs[METRICS[name]]) for name in self.config.objectives),
+        ]
         if not all(map(math.isfinite, values)):
             return self._failed(arch, f"the values are {values}")
         # samplers read both of Optuna's forms of constraints, optuna-dashboard only this one
-        limit = self.max_flops
+        limit = self.config.max_flops
         constraints = {} if limit is None else {"constraints": [cost.macs - limit]}
         return TrialResult(TrialState.COMPLETE, values, attrs, constraints)
 

@@ -68,14 +68,9 @@ class Cost:
     digits: int
     attribute: str
 
-    def exact(self, row: Row) -> float | None:
-        """Multiply-adds or milliseconds; None where the row has none."""
-        value: float | None = getattr(row, self.attribute)
-        return value
-
     def of(self, row: Row) -> float:
         """The cost in `unit`; NaN where the row has none."""
-        value = self.exact(row)
+        value: float | None = getattr(row, self.attribute)
         return math.nan if value is None else value / self.scale
 
     def show(self, row: Row) -> str:
@@ -95,11 +90,8 @@ def pareto_front(rows: Sequence[Row], objectives: Sequence[CostName] = ("flops",
     The cheapest by the first objective comes first; each architecture appears once.
     """
 
-    def costs(row: Row) -> tuple[float, ...]:
-        return tuple(COSTS[name].of(row) for name in objectives)
-
-    front: list[tuple[Row, tuple[float, ...]]] = []
-    feasible = ((row, costs(row)) for row in rows if row.feasible)
+    front: list[tuple[Row, list[float]]] = []
+    feasible = [(row, [COSTS[name].of(row) for name in objectives]) for row in rows if row.feasible]
     # in this order, a row can only be beaten by rows before it
     for row, cost in sorted(feasible, key=lambda pair: (pair[1], -pair[0].score, pair[0].trial)):
         if not any(
@@ -137,8 +129,9 @@ def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("fl
         return max(front, key=lambda row: row.score)
     if name == "knee":
         return knee(front, objectives)
-    cost, limit = LIMITS[name], parse_count(value) or 0.0
-    affordable = [row for row in front if (cost.exact(row) or math.inf) <= limit]
+    cost = LIMITS[name]
+    limit = (parse_count(value) or 0.0) / cost.scale
+    affordable = [row for row in front if cost.of(row) <= limit]  # NaN is not
     if not affordable:
         cheapest = min(front, key=cost.of)
         if math.isnan(cost.of(cheapest)):

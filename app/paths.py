@@ -1,7 +1,6 @@
 """Where the files of a study lie."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from app.atomic import check_output
@@ -9,71 +8,26 @@ from app.errors import InputError
 from app.study_file import SAVED
 
 
-@dataclass(frozen=True)
 class StudyPaths:
     """Where everything of a study lies, except its trials."""
 
-    folder: Path
-
-    @property
-    def supernet(self) -> Path:
-        """The checkpoint of the supernet."""
-        return self.folder / "supernet.pt"
-
-    @property
-    def reference(self) -> Path:
-        """The scored reference sample."""
-        return self.folder / "reference.json"
-
-    @property
-    def front(self) -> Path:
-        """The Pareto front as a table."""
-        return self.folder / "front.csv"
-
-    @property
-    def picture(self) -> Path:
-        """The Pareto front as a picture."""
-        return self.folder / "front.png"
-
-    @property
-    def report(self) -> Path:
-        """The report, an HTML page."""
-        return self.folder / "report.html"
-
-    @property
-    def study_file(self) -> Path:
-        """What the study was last run with, for the commands that go on from it."""
-        return self.folder / SAVED
-
-    @property
-    def retrained(self) -> Path:
-        """The folder of the networks that were trained from scratch."""
-        return self.folder / "retrained"
-
-    @property
-    def comparison(self) -> Path:
-        """The networks of the last `retrain` as a table."""
-        return self.retrained / "comparison.csv"
-
-    @property
-    def rank(self) -> Path:
-        """The folder of the rank benchmark."""
-        return self.folder / "rank"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that makes supernet and reference sample, see `app.locks`."""
-        return self.folder / "lock"
-
-    @property
-    def reports(self) -> tuple[Path, ...]:
-        """What the end of a run writes."""
-        return self.front, self.picture, self.report
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.supernet = folder / "supernet.pt"
+        self.reference = folder / "reference.json"
+        self.front = folder / "front.csv"
+        self.picture = folder / "front.png"
+        self.report = folder / "report.html"
+        self.reports = (self.front, self.picture, self.report)
+        self.study_file = folder / SAVED
+        self.retrained = folder / "retrained"
+        self.comparison = self.retrained / "comparison.csv"
+        self.rank = folder / "rank"
 
     def check_writable(self) -> None:
         """Raises InputError unless the folder is there or can be made; makes nothing."""
         try:
-            check_output(self.lock)
+            check_output(self.study_file)
         except InputError as error:
             raise InputError(f"{error}; give --runs DIR") from None
 

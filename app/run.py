@@ -2,7 +2,7 @@
 
 import shlex
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import torch
 from optuna.storages import BaseStorage
@@ -14,42 +14,27 @@ from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
 from app.config import StudyConfig
-from app.console import printable, progress_bar
+from app.console import printable
 from app.context import EvaluationContext, check_names, open_data, prepare, take_part
 from app.dashboard import discard_artifacts, publish
 from app.data import ImageData
-from app.database import is_sqlite, open_write_engine, shown
+from app.database import is_sqlite, shown
 from app.definition import study_definition
 from app.device import device_name, pick_device
 from app.errors import InputError
-from app.interrupt import stop_between_steps
 from app.latency import machine
-from app.objective import Objective
 from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
 from app.report.terminal import print_front
-from app.samplers import SpaceExhaustedError, create_sampler
-from app.sampling import Repair, cost_range
-from app.search import Search
+from app.sampling import cost_range
+from app.search import search
 from app.storage import check_database, delete_study, open_storage
-from app.study import (
-    check_choices,
-    check_machine,
-    check_supernet,
-    claim,
-    describe,
-    find_study,
-    open_study,
-)
+from app.study import bind, check_machine, find_study, has_trials, open_study, read_prepared
 from app.supernet import distributed
-from app.trials import completed_trials, foreign_trials
 from spaces import Space
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
-
-SEEDS_APART = 7_919
-"""Between the searches of a study, which would otherwise propose the same architectures."""
 
 
 def run(config: StudyConfig, fresh: bool = False) -> None:
@@ -81,18 +66,16 @@ def run(config: StudyConfig, fresh: bool = False) -> None:
                     )
                 discard(storage, config, paths)
             study = begin(config, paths, storage, data, space, device)
-            context = prepare(config, paths, device, data, space)
-            writer = StudyWriter(open_write_engine(url), study._study_id)
-            stack.callback(writer.engine.dispose)
-            here = describe(config, context.training.supernet.state_dict(), context.reference)
-            fingerprint = claim(study, writer, here, searched)
+            bound = read_prepared(study) if has_trials(study) else None
+            context = prepare(config, paths, device, data, space, bound)
+            writer = stack.enter_context(closing(StudyWriter(url, study)))
+            bind(study, writer, context.prepared, searched)
             stack.enter_context(locks.searching(url, config.name))
-        if writer.count_complete(fingerprint) < config.search.trials:
+        ended = None
+        if writer.count_complete(context.prepared.fingerprint) < config.search.trials:
             keep_backup(config)
-            ended = search(context, study, writer, fingerprint)
+            ended = search(context, study, writer)
             keep_backup(config)
-        else:
-            ended = None
     report(context, study)
     if ended:
         out.print(ended)
@@ -109,8 +92,6 @@ def begin(
     """Make the study or check it, keep its settings, and say what is run."""
     definition = study_definition(config, data)
     study = open_study(storage, config.name, definition, config.search.objectives)
-    if config.supernet.steps:
-        check_supernet(study, paths)
     if "latency" in config.search.objectives:
         check_machine(study, machine(device, config.latency.threads))
     write_json(paths.study_file, config.to_save() | {"dataset": data.name})
@@ -131,32 +112,6 @@ def discard(storage: BaseStorage, config: StudyConfig, paths: StudyPaths) -> Non
         discard_artifacts(storage, config.name, config.runs)
         delete_study(storage, config.storage_url, config.name)
     paths.discard()
-
-
-def search(
-    context: EvaluationContext, study: Study, writer: StudyWriter, fingerprint: str
-) -> str | None:
-    """Search until there are enough trials; returns why the search ended earlier, if it did.
-
-    Raises InputError if the space no longer offers the choices of the study's trials.
-    """
-    config = context.config.search
-    check_choices(completed_trials(study), context.space)
-    if foreign := foreign_trials(study):
-        out.print(f"{foreign} trials of other origin in this study are left out.")
-    seed = context.config.seed + writer.next_seed_offset() * SEEDS_APART
-    repair = Repair(context.space, config.max_flops)
-    sampler = create_sampler(config, repair, seed)
-    going = Search(study, writer, Objective(context, fingerprint), sampler, config.population)
-    with (
-        progress_bar("Search", config.trials, min(going.complete, config.trials)) as advance,
-        stop_between_steps() as check,
-    ):
-        try:
-            going.run(config.trials, check, advance)
-        except SpaceExhaustedError as reason:
-            return f"The search ended after {going.complete} of {config.trials} trials: {reason}."
-    return None
 
 
 def keep_backup(config: StudyConfig) -> None:

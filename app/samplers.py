@@ -85,11 +85,10 @@ class SpaceSampler(BaseSampler):
         self.sampler = sampler
         self.repair = repair
         self.choices = repair.space.choices
-        self.seed = seed
         self.rng = Random(seed)
         self.known: set[str] = set()
         """Architectures not to propose again, where the sampler is a genetic algorithm."""
-        self._is_ga = isinstance(sampler, BaseGASampler)
+        self._ga = sampler if isinstance(sampler, BaseGASampler) else None
         self._starts = self._stratified_starts(start)
         self._generation = 0
         """The last one whose parents are selected."""
@@ -105,9 +104,11 @@ class SpaceSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draw all choices of a network. Raises SpaceExhaustedError if nothing new is left."""
+        if "fixed_params" in trial.system_attrs:  # queued; what it leaves is drawn independently
+            return {}
         for params in self._candidates(study, trial):
             repaired = self.repair(params, self.rng)
-            if repaired is not None and not (self._is_ga and repaired[1] in self.known):
+            if repaired is not None and not (self._ga and repaired[1] in self.known):
                 self.known.add(repaired[1])
                 return repaired[0]
         limit = self.repair.max_flops
@@ -126,12 +127,15 @@ class SpaceSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Let the wrapped sampler draw a choice of its own; none is left to draw."""
+        """Let the wrapped sampler draw a choice that a queued trial leaves."""
         return self.sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Pass on to the wrapped sampler."""
+        """Pass on to the wrapped sampler, and note the generation of any trial, queued ones too."""
         self.sampler.before_trial(study, trial)
+        if self._ga is not None:
+            self._ga.get_trial_generation(study, trial)
+            trial.system_attrs = study._storage.get_trial_system_attrs(trial._trial_id)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         """Pass on to the wrapped sampler."""
@@ -140,46 +144,33 @@ class SpaceSampler(BaseSampler):
     def add_trials(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
         """Add finished trials to `study`, which mirrors the database for this sampler.
 
-        Trials that note no generation, such as queued ones, join the one that is due. Parents
-        are then selected generation by generation: left to itself, a genetic algorithm would
-        recurse from the last one to the first until Python stops it. The last generation is not
-        full yet and gets no successor.
+        Trials that note no generation, as those of another sampler, join the one that is due.
+        Parents are then selected generation by generation, up to the last full one: left to
+        itself, a genetic algorithm would recurse from the last to the first until Python stops.
         """
         complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        size = (self._ga and self._ga.population_size) or 1
         for trial in trials:
             self.known.add(trial.user_attrs.get("arch", ""))
-            if trial.distributions == self.choices:
-                trial = self._with_generation(trial, complete)
-                if trial.values:
-                    trial = copy(trial)
-                    trial.values = with_log_costs(trial.values)
-                study._storage.create_new_trial(study._study_id, trial)
-                complete += trial.state is TrialState.COMPLETE
-        if isinstance(self.sampler, BaseGASampler):
-            size = self.sampler.population_size or 0
-            while len(self.sampler.get_population(study, self._generation)) >= size:
-                self._generation += 1
-                self.sampler.get_parent_population(study, self._generation)
-
-    def _with_generation(self, trial: FrozenTrial, complete: int) -> FrozenTrial:
-        """The trial, in the generation that is due after `complete` trials if it notes none."""
-        if not isinstance(self.sampler, BaseGASampler):
-            return trial
-        key = self.sampler._get_generation_key()
-        if key in trial.system_attrs:
-            return trial
-        trial = copy(trial)
-        generation = complete // (self.sampler.population_size or 1)
-        trial.system_attrs = trial.system_attrs | {key: generation}
-        return trial
+            if trial.distributions != self.choices:
+                continue
+            trial = copy(trial)
+            if trial.values:
+                trial.values = with_log_costs(trial.values)
+            if self._ga is not None:
+                due = {self._ga._get_generation_key(): complete // size}
+                trial.system_attrs = due | trial.system_attrs
+            study._storage.create_new_trial(study._study_id, trial)
+            complete += trial.state is TrialState.COMPLETE
+        while self._ga and len(self._ga.get_population(study, self._generation)) >= size:
+            self._generation += 1
+            self._ga.get_parent_population(study, self._generation)
 
     def _candidates(self, study: Study, trial: FrozenTrial) -> Iterator[dict[str, Any]]:
         """The sampler's choices, then uniform draws, then all that is left of a small space."""
         space = self.sampler.infer_relative_search_space(study, trial)
-        for _ in range(8 * len(self.choices) if self._is_ga else 1):
+        for _ in range(8 * len(self.choices) if self._ga else 1):
             yield self._ask(study, trial, space)
-            # with the generation noted, the next ask need not look at all trials for it
-            trial.system_attrs = study._storage.get_trial_system_attrs(trial._trial_id)
         if self._left is None:
             for _ in range(MAX_UNIFORM_DRAWS):
                 yield {n: self.rng.choice(d.choices) for n, d in self.choices.items()}

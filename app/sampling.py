@@ -67,8 +67,11 @@ class Repair:
         arch = decode(self.space, params)
         if arch is None:
             return None
-        drawn = steer(self.space, (params, arch), 0, self.limit, rng)
-        return drawn if self.allows(drawn[1]) else None
+        params, arch = steer(self.space, (params, arch), 0, self.limit, rng)
+        if not self.allows(arch):  # nearly nothing is within the limit
+            arch = _descend(self.space, params, 1)
+            params = self.space.encode(arch)
+        return (params, arch) if self.allows(arch) else None
 
     def allows(self, arch: str) -> bool:
         """Whether an architecture is within the limit."""

@@ -6,20 +6,23 @@ ever RUNNING, and a kill loses the batch under way at most.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from random import Random
-from typing import Any
+from collections.abc import Callable, Sequence
+from copy import copy
 
 import optuna
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from app.commit import StudyWriter
-from app.objective import Objective, TrialResult
-from app.samplers import SpaceSampler, with_log_costs
-from app.trials import own_trials
+from app.console import notice, progress_bar
+from app.context import EvaluationContext
+from app.interrupt import stop_between_steps
+from app.objective import Objective
+from app.samplers import SpaceExhaustedError, SpaceSampler, create_sampler, with_log_costs
+from app.sampling import Repair
+from app.study import check_choices
+from app.trials import completed_trials, foreign_trials, own_trials
 
 SECONDS_PER_BATCH = 2.0
 """A batch is committed after this time even if it is not full."""
@@ -27,11 +30,8 @@ SECONDS_PER_BATCH = 2.0
 MAX_FAILURES_IN_A_ROW = 100
 """So many failed trials in a row end the search."""
 
-Check = Callable[[], None]
-"""Called between trials; may raise KeyboardInterrupt."""
-
-Advance = Callable[[int, str], None]
-"""Called with how many more trials are COMPLETE, and a short text on the last of them."""
+SEEDS_APART = 7_919
+"""Between the searches of a study, which would otherwise propose the same architectures."""
 
 
 class SearchFailedError(RuntimeError):
@@ -54,103 +54,83 @@ class Search:
         self.objective = objective
         self.sampler = sampler
         self.batch_size = batch_size
-        self.fingerprint = objective.fingerprint
-        self.choices = sampler.choices
         self.memory = optuna.create_study(
             storage=InMemoryStorage(), sampler=sampler, directions=study.directions
         )
-        self.rng = Random(sampler.seed)
         self.queue: list[FrozenTrial] = []
         self.failures = 0
         self._seen: set[int] = set()
         self._unfinished = 0
         self.refresh()
-        self.complete = writer.count_complete(self.fingerprint)
+        self.complete = writer.count_complete(objective.fingerprint)
 
-    def run(self, total: int, check: Check, advance: Advance) -> None:
+    def run(
+        self, total: int, check: Callable[[], None], advance: Callable[[int, str], None]
+    ) -> None:
         """Search until `total` trials are COMPLETE.
 
-        However it ends, finished trials are committed first. Raises SpaceExhaustedError when
-        nothing new is left to propose, and SearchFailedError when every trial fails.
+        `check` is called between trials and may raise KeyboardInterrupt; `advance` is told how
+        many trials a batch has added, and a short text on the last of them. However the search
+        ends, finished trials are committed first.
+
+        Raises:
+            SpaceExhaustedError: Nothing new is left to propose.
+            SearchFailedError: Every trial fails.
         """
         while self.complete < total:
             batch: list[FrozenTrial] = []
             before = self.complete
+            deadline = time.monotonic() + SECONDS_PER_BATCH
             try:
-                self._fill(batch, total - self.complete, check)
+                while len(batch) < min(self.batch_size, total - before) and (
+                    not batch or time.monotonic() < deadline
+                ):
+                    check()
+                    batch.append(self.evaluate_next())
             finally:
                 if batch:
                     self._commit(batch, total)
-                    advance(self.complete - before, _note(batch))
+                    values = batch[-1].values
+                    advance(self.complete - before, f"score {values[0]:.2f}" if values else "")
             if self.failures >= MAX_FAILURES_IN_A_ROW:
                 raise SearchFailedError(
                     f"{self.failures} trials in a row failed, the last one: {_reason(batch[-1])}"
                 )
 
-    def _fill(self, batch: list[FrozenTrial], missing: int, check: Check) -> None:
-        """Evaluate architectures until the batch is full, is due, or makes up for `missing`."""
-        deadline = time.monotonic() + SECONDS_PER_BATCH
-        while len(batch) < min(self.batch_size, missing) and (
-            not batch or time.monotonic() < deadline
-        ):
-            check()
-            batch.append(self.evaluate_next())
-
     def evaluate_next(self) -> FrozenTrial:
-        """Evaluate a queued trial if there is one, else ask the sampler for choices."""
-        started = datetime.now()
-        if self.queue:
-            return self._evaluate_queued(self.queue.pop(0), started)
-        trial = self.memory.ask(dict(self.choices))
+        """Ask, evaluate, tell. Trials that others have queued come first."""
+        queued = self.queue.pop(0) if self.queue else None
+        if queued is not None:
+            fixed = queued.system_attrs.get("fixed_params", {})
+            if reason := self._invalid(fixed):
+                failed = create_trial(state=TrialState.FAIL, user_attrs={"invalid": reason})
+                failed._trial_id = queued._trial_id
+                return failed
+            self.memory.enqueue_trial(fixed)
+        trial = self.memory.ask(dict(self.sampler.choices))
         result = self.objective(trial.params)
         for key, value in result.system_attrs.items():
             self.memory._storage.set_trial_system_attr(trial._trial_id, key, value)
-        values = with_log_costs(result.values) if result.values else None
-        told = self.memory.tell(trial, values, result.state)
-        # the sampler notes there what it needs after a resume, such as the generation
-        attrs = self.memory._storage.get_trial_system_attrs(told._trial_id)
-        return self._finish(result, trial.params, attrs, started)
-
-    def _evaluate_queued(self, queued: FrozenTrial, started: datetime) -> FrozenTrial:
-        """Evaluate what `study.enqueue_trial` or the dashboard has queued; draw what it leaves."""
-        fixed = dict(queued.system_attrs.get("fixed_params", {}))
-        for name, value in fixed.items():
-            if name not in self.choices or value not in self.choices[name].choices:
-                reason = f"the space has no choice {name} = {value!r}"
-                result = TrialResult(TrialState.FAIL, user_attrs={"invalid": reason})
-                return self._finish(result, {}, {}, started, queued._trial_id)
-        drawn = {name: self.rng.choice(d.choices) for name, d in self.choices.items()}
-        params = drawn | fixed
-        result = self.objective(params)
-        finished = self._finish(result, params, result.system_attrs, started, queued._trial_id)
-        self.add_trials([finished])
+        seen = with_log_costs(result.values) if result.values else None
+        finished = copy(self.memory.tell(trial, seen, result.state))
+        finished.values = result.values
+        finished.user_attrs = result.user_attrs
+        attrs = finished.system_attrs.items()  # the database has the fixed ones already
+        finished.system_attrs = {k: v for k, v in attrs if k != "fixed_params"}
+        finished._trial_id = -1 if queued is None else queued._trial_id
+        self.sampler.known.add(result.user_attrs.get("arch", ""))
         return finished
 
-    def _finish(
-        self,
-        result: TrialResult,
-        params: dict[str, Any],
-        system_attrs: dict[str, Any],
-        started: datetime,
-        trial_id: int = -1,
-    ) -> FrozenTrial:
-        return FrozenTrial(
-            number=-1,  # given when it is committed
-            trial_id=trial_id,
-            state=result.state,
-            value=None,
-            values=result.values,
-            datetime_start=started,
-            datetime_complete=datetime.now(),
-            params=params,
-            distributions={name: self.choices[name] for name in params},
-            user_attrs=result.user_attrs,
-            system_attrs=system_attrs,
-            intermediate_values={},
-        )
+    def _invalid(self, fixed: dict[str, object]) -> str | None:
+        """Say which of these choices the space has not."""
+        for name, value in fixed.items():
+            choice = self.sampler.choices.get(name)
+            if choice is None or value not in choice.choices:
+                return f"the space has no choice {name} = {value!r}"
+        return None
 
     def _commit(self, batch: Sequence[FrozenTrial], total: int) -> None:
-        committed = self.writer.add_trials(batch, self.fingerprint, total)
+        committed = self.writer.add_trials(batch, self.objective.fingerprint, total)
         self.complete = committed.complete
         self._seen.update(committed.numbers)
         if committed.count > len(self._seen) + self._unfinished:
@@ -165,20 +145,34 @@ class Search:
         self._seen.update(t.number for t in new)
         self._unfinished = len(trials) - len(self._seen)
         self.queue = [t for t in trials if t.state is TrialState.WAITING]
-        self.add_trials(own_trials(new, self.fingerprint))
-
-    def add_trials(self, trials: Iterable[FrozenTrial]) -> None:
-        """Let the memo and the sampler know of finished trials that were not asked here."""
-        trials = list(trials)
-        self.objective.add_trials(trials)
-        self.sampler.add_trials(self.memory, trials)
-
-
-def _note(batch: Sequence[FrozenTrial]) -> str:
-    values = batch[-1].values if batch else None
-    return f"score {values[0]:.2f}" if values else ""
+        ours = own_trials(new, self.objective.fingerprint)
+        self.objective.add_trials(ours)
+        self.sampler.add_trials(self.memory, ours)
 
 
 def _reason(trial: FrozenTrial) -> str:
     keys = ("failed", "infeasible", "invalid")
     return next((str(trial.user_attrs[k]) for k in keys if k in trial.user_attrs), "unknown")
+
+
+def search(context: EvaluationContext, study: Study, writer: StudyWriter) -> str | None:
+    """Search until the study has its trials; returns why the search ended earlier, if it did.
+
+    Raises InputError if the space no longer offers the choices of the study's trials.
+    """
+    config = context.config.search
+    check_choices(completed_trials(study), context.space)
+    if foreign := foreign_trials(study):
+        notice(f"{foreign} trials of other origin in this study are left out.")
+    seed = context.config.seed + writer.next_seed_offset() * SEEDS_APART
+    sampler = create_sampler(config, Repair(context.space, config.max_flops), seed)
+    going = Search(study, writer, Objective(context), sampler, config.population)
+    with (
+        progress_bar("Search", config.trials, min(going.complete, config.trials)) as advance,
+        stop_between_steps() as check,
+    ):
+        try:
+            going.run(config.trials, check, advance)
+        except SpaceExhaustedError as reason:
+            return f"The search ended after {going.complete} of {config.trials} trials: {reason}."
+    return None

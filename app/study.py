@@ -1,4 +1,4 @@
-"""The Optuna study of a run: made or checked, prepared once, deleted."""
+"""The Optuna study of a run: made or checked, and bound to the supernet that scores its trials."""
 
 import hashlib
 import json
@@ -15,14 +15,11 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 from torch import Tensor
 
-from app.atomic import DamagedError
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import CostName, StudyConfig
 from app.definition import Definition, check_definition
 from app.errors import InputError
-from app.paths import StudyPaths
 from app.scores.reference import Reference
-from app.supernet.checkpoint import load_checkpoint
 from spaces import Space
 
 METRICS: dict[CostName, str] = {"flops": "flops", "latency": "latency_ms"}
@@ -52,13 +49,13 @@ def find_study(
     if name not in optuna.get_all_study_names(storage):
         return None
     study = optuna.load_study(study_name=name, storage=storage)
-    ours = DEFINITION in study.user_attrs or not study.get_trials(deepcopy=False)
-    if not ours:
+    stored = study.user_attrs.get(DEFINITION)
+    if stored is None and study.get_trials(deepcopy=False):
         raise InputError(
             f"the database holds a study '{name}' of another program: give --study-name NAME"
         )
-    if definition is not None and DEFINITION in study.user_attrs:
-        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
+    if definition is not None and stored is not None:
+        check_definition(stored, definition, f"study '{name}'")
     return study
 
 
@@ -73,12 +70,11 @@ def open_study(
     if study is not None and has_trials(study):
         check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
         return study
-    if study is not None and study.directions != directions(objectives):
+    wanted = directions(objectives)
+    if study is not None and study.directions != wanted:
         optuna.delete_study(study_name=name, storage=storage)  # it may still be defined anew
         study = None
-    study = study or optuna.create_study(
-        storage=storage, study_name=name, directions=directions(objectives)
-    )
+    study = study or optuna.create_study(storage=storage, study_name=name, directions=wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
@@ -144,7 +140,8 @@ class Prepared:
 def describe(config: StudyConfig, supernet: Mapping[str, Tensor], reference: Reference) -> Prepared:
     """Describe what a study was prepared with."""
     values = {key: value for key, value in config.to_save().items() if key not in OF_A_MACHINE}
-    return Prepared(values, supernet_hash(supernet), reference_hash(reference))
+    scores = json.dumps(reference.scores, sort_keys=True)
+    return Prepared(values, supernet_hash(supernet), hashlib.sha256(scores.encode()).hexdigest())
 
 
 def read_prepared(study: Study) -> Prepared | None:
@@ -156,46 +153,27 @@ def read_prepared(study: Study) -> Prepared | None:
     return Prepared(**values)
 
 
-def claim(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> str:
-    """Bind the study to its supernet and sample, once; returns their fingerprint.
+def bind(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> None:
+    """Bind the study to its supernet and sample, under `locks.preparing`.
 
     A study without trials that nobody is searching may be bound anew. Trials of a version that
     stored no fingerprint get it. Raises InputError if the study is bound to others.
     """
-    values = {SHARED: here.__dict__, FINGERPRINT: here.fingerprint}
-    stored = writer.set_if_absent(values)
-    bound = Prepared(**stored[SHARED])
-    for file in ("supernet", "reference"):
-        if getattr(bound, file) == getattr(here, file):
-            continue
-        if has_trials(study) or searched:
-            raise not_the_studys(study.study_name, file)
-    writer.update(values)
-    writer.adopt_trials(here.fingerprint)
-    return here.fingerprint
-
-
-def check_supernet(study: Study, paths: StudyPaths) -> None:
-    """Raises InputError if the study has trials and the supernet that scored them is not here.
-
-    Asked before anything is trained anew.
-    """
     bound = read_prepared(study)
-    if bound is None or not has_trials(study):
-        return
-    try:
-        state = load_checkpoint(paths.supernet)["supernet"]
-    except (OSError, DamagedError):
-        raise not_the_studys(study.study_name, "supernet") from None
-    if supernet_hash(state) != bound.supernet:
-        raise not_the_studys(study.study_name, "supernet")
+    if bound is not None and (searched or has_trials(study)):
+        if bound.supernet != here.supernet:
+            raise not_here("supernet.pt", study.study_name)
+        if bound.reference != here.reference:
+            raise not_here("reference.json", study.study_name)
+    study.set_user_attr(SHARED, here.__dict__)
+    study.set_user_attr(FINGERPRINT, here.fingerprint)
+    writer.adopt_trials(here.fingerprint)
 
 
-def not_the_studys(name: str, file: str) -> InputError:
+def not_here(file: str, name: str) -> InputError:
     """The error for a supernet or sample other than the one that scored the study's trials."""
-    kind = {"supernet": "supernet.pt", "reference": "reference.json"}[file]
     return InputError(
-        f"the {kind} that scored the trials of study '{name}' is not here: copy that "
+        f"the {file} that scored the trials of study '{name}' is not here: copy that "
         "file from where the study was prepared, give --study-name NAME for a study beside it, "
         "or --fresh to start it again"
     )
@@ -209,8 +187,3 @@ def supernet_hash(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
         digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def reference_hash(reference: Reference) -> str:
-    """SHA-256 of the scores of a reference sample."""
-    return hashlib.sha256(json.dumps(reference.scores, sort_keys=True).encode()).hexdigest()

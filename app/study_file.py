@@ -88,6 +88,7 @@ def _read_saved(path: Path) -> dict[str, Any]:
         if not isinstance(values, dict):
             raise ValueError("it holds no settings")
         values.get("latency", {}).pop("source", None)  # earlier versions could add up a table
+        values.get("supernet", {}).setdefault("initialisation", "kaiming")  # they knew no other
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"cannot read '{path}': {error}") from None
     return values

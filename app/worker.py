@@ -1,8 +1,8 @@
 """`main.py worker`: one more process that searches a study, on any machine that reaches it."""
 
-import shutil
 import time
-from contextlib import ExitStack
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +11,18 @@ from optuna.study import Study
 from sqlalchemy.engine import URL
 
 from app import locks
-from app.atomic import DamagedError, write_atomically
 from app.commit import StudyWriter
 from app.config import database_url
-from app.console import console
-from app.context import open_data, prepare
-from app.database import open_write_engine
+from app.console import notice
+from app.context import is_prepared, open_data, prepare
 from app.definition import check_definition, study_definition
 from app.device import device_name, pick_device
 from app.errors import InputError
 from app.latency import machine
 from app.paths import StudyPaths
-from app.run import search
-from app.scores.reference import Reference
+from app.search import search
 from app.storage import open_existing
-from app.study import (
-    DEFINITION,
-    Prepared,
-    check_machine,
-    find_study,
-    read_prepared,
-    reference_hash,
-    supernet_hash,
-)
-from app.supernet.checkpoint import load_checkpoint
+from app.study import DEFINITION, Prepared, check_machine, find_study, read_prepared
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -45,7 +33,7 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
     Args:
         name: The study, which the main command prepares.
         own: Settings of this machine: `runs`, `storage`, `device`, …
-        source: Folder to copy supernet and reference sample from; None if they are here.
+        source: Folder of the supernet and the reference sample; None for the study's in `runs`.
         wait: Seconds to wait until the study is prepared.
 
     Raises:
@@ -64,75 +52,39 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
     check_definition(study.user_attrs[DEFINITION], here, f"study '{name}'", hint)
     if "latency" in config.search.objectives:
         check_machine(study, machine(device, config.latency.threads))
-    with ExitStack() as stack:
-        with locks.writing(paths.folder):
-            _copy_prepared(source, paths, prepared)
-            context = prepare(config, paths, device, data, space)
-        stack.enter_context(locks.searching(url, name))
-        writer = StudyWriter(open_write_engine(url), study._study_id)
-        stack.callback(writer.engine.dispose)
-        console.print(
-            f"Worker of study {name}: {writer.count_complete(prepared.fingerprint)} of "
-            f"{config.search.trials} trials are done, {device_name(device)}",
-            soft_wrap=True,
-            markup=False,
+    files = paths if source is None else StudyPaths(source)
+    context = None
+    if is_prepared(config, files, data):
+        context = prepare(config, files, device, data, space)
+    if context is None or context.prepared.fingerprint != prepared.fingerprint:
+        raise InputError(
+            f"'{files.folder}' does not hold the supernet.pt and reference.json of study "
+            f"'{name}': give --supernet FOLDER, where the main command keeps them"
         )
-        ended = search(context, study, writer, prepared.fingerprint)
+    with locks.searching(url, name), closing(StudyWriter(url, study)) as writer:
         done = writer.count_complete(prepared.fingerprint)
-    console.print(ended or f"Study {name} has its {done} trials.", soft_wrap=True, markup=False)
+        total = config.search.trials
+        notice(f"Worker of study {name}: {done} of {total} trials are done, {device_name(device)}")
+        ended = search(context, study, writer)
+        done = writer.count_complete(prepared.fingerprint)
+    notice(ended or f"Study {name} has its {done} trials.")
 
 
 def _wait_until_prepared(url: URL, name: str, wait: float) -> tuple[Study, Prepared]:
     until = time.monotonic() + wait
-    told = False
     storage = None
-    while True:
+    for look in count():
         storage = storage or open_existing(url, write=True)
         study = find_study(storage, name) if storage else None
-        prepared = read_prepared(study) if study is not None else None
-        if study is not None and prepared is not None:
+        if study is not None and (prepared := read_prepared(study)):
             return study, prepared
         if time.monotonic() >= until:
             break
-        if not told:
-            console.print(f"Waiting until the main command has prepared study {name} …")
-            told = True
+        if look == 0:
+            notice(f"Waiting until the main command has prepared study {name} …")
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    if study is not None:
-        raise InputError(
-            f"study '{name}' is not prepared yet: run the main command with this --storage, "
-            "or give --wait SECONDS"
-        )
     names = ", ".join(optuna.get_all_study_names(storage) if storage else []) or "none"
     raise InputError(
-        f"the database has no study '{name}' (it has: {names}): run the main command with this "
-        "--storage first, or give --wait SECONDS"
+        f"study '{name}' is not prepared (studies in the database: {names}): run the main command "
+        "with this --storage first, or give --wait SECONDS"
     )
-
-
-def _copy_prepared(source: Path | None, paths: StudyPaths, prepared: Prepared) -> None:
-    """Copy supernet and reference sample from `source` unless the study's own are here.
-
-    Raises InputError if neither place has them.
-    """
-    wanted = {paths.supernet: prepared.supernet, paths.reference: prepared.reference}
-    for path, expected in wanted.items():
-        if _fingerprint(path) == expected:
-            continue
-        if source is None or _fingerprint(source / path.name) != expected:
-            raise InputError(
-                f"the study's {path.name} is not in '{source or path.parent}': give "
-                "--supernet FOLDER, where the main command keeps it"
-            )
-        with (source / path.name).open("rb") as file:
-            write_atomically(path, lambda target: shutil.copyfileobj(file, target))
-
-
-def _fingerprint(path: Path) -> str | None:
-    """The hash of a supernet or reference sample; None if the file is missing or is neither."""
-    try:
-        if path.suffix == ".pt":
-            return supernet_hash(load_checkpoint(path)["supernet"])
-        return reference_hash(Reference.load(path))
-    except (OSError, DamagedError, InputError, KeyError, AttributeError):
-        return None

@@ -29,12 +29,11 @@ import spaces
 from app.cli import run_command
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig, database_url
-from app.database import open_write_engine, text_of
+from app.database import text_of
 from app.objective import TrialResult
-from app.run import SEEDS_APART
 from app.samplers import create_sampler
 from app.sampling import Repair
-from app.search import Search
+from app.search import SEEDS_APART, Search
 from app.storage import open_storage
 from app.study import directions
 from spaces import Space
@@ -79,7 +78,7 @@ def create_search(
 ) -> Search:
     """Put a search together as `main.py` does, around a free objective."""
     study.set_user_attr(FINGERPRINT, objective.fingerprint)
-    writer = StudyWriter(open_write_engine(url), study._study_id)
+    writer = StudyWriter(url, study)
     seed += writer.next_seed_offset() * SEEDS_APART
     sampler = create_sampler(config, Repair(objective.space, config.max_flops), seed)
     return Search(study, writer, objective, sampler, config.population)  # type: ignore[arg-type]
@@ -115,7 +114,7 @@ def our_times(url: URL, space: Space, config: SearchConfig, seed: int) -> list[f
         lambda: None,
         lambda count, note: times.extend(count * [time.perf_counter() - begun]),
     )
-    search.writer.engine.dispose()
+    search.writer.close()
     archs = {trial.user_attrs["arch"] for trial in study.get_trials(deepcopy=False)}
     if len(archs) < config.trials and config.sampler == "nsga2":
         raise RuntimeError(f"{len(archs)} architectures in {config.trials} trials")

@@ -20,6 +20,7 @@ import torch
 import typer
 from common import environment, write_results
 from ground_truth import BENCHMARKS, EVERYWHERE, table_path
+from one_shot import one_shot
 from torch import nn
 from torch.nn import functional as F
 
@@ -37,7 +38,7 @@ from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.study_file import load_config
 from app.supernet.training import SupernetTraining
-from spaces import BatchNormMode, Space, Supernet
+from spaces import BatchNormMode, Space
 
 SPACE = "nasbench201"
 HELD_OUT = 500
@@ -158,23 +159,8 @@ def conventional(
             spent += time.monotonic() - begun
             advance()
             if step % (steps // 4) == 0:
-                yield step, spent, one_shot(supernet, data, archs, config.supernet.batch_size)
-
-
-@torch.no_grad()
-def one_shot(
-    supernet: Supernet, data: ImageData, archs: list[str], batch_size: int
-) -> list[float | None]:
-    """The accuracy of each architecture on held-out images."""
-    chosen = torch.randperm(len(data.test.labels), generator=torch.Generator().manual_seed(0))
-    batches = [
-        (data.normalise(data.test.pixels[part]), data.test.labels[part])
-        for part in torch.split(chosen[:HELD_OUT], batch_size)
-    ]
-    return [
-        sum(float((supernet(x, arch).argmax(1) == y).sum()) for x, y in batches) / HELD_OUT
-        for arch in archs
-    ]
+                found = one_shot(supernet, data, archs, config.supernet.batch_size, HELD_OUT)
+                yield step, spent, [accuracy for accuracy, _ in found]
 
 
 if __name__ == "__main__":

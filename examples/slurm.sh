@@ -21,7 +21,7 @@ study=${1:?the name of the study}
 supernet=${2:?the folder of its supernet.pt and reference.json}
 : "${BNNAS_STORAGE:?the URL of the database}"
 
-# each worker keeps a copy of the supernet on its own disk
+# a worker keeps pixels that exceed the memory on its own disk
 runs=$(mktemp -d "${SLURM_TMPDIR:-${TMPDIR:-/tmp}}/bnnas.XXXXXX")
 trap 'rm -rf "$runs"' EXIT
 

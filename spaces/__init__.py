@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 from spaces.base import ArchitectureError, FeatureNode, InfeasibleError, Space, Supernet
 from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost
+from spaces.initialisation import Choice
 
 __all__ = [
     "ArchitectureError",
     "BatchNormMode",
+    "Choice",
     "Cost",
     "FeatureNode",
     "InfeasibleError",

@@ -10,6 +10,7 @@ from spaces._darts_cells import NODES, OPERATIONS, Cells, Entry, parse
 from spaces._darts_ops import BUILDERS, FactorizedReduce
 from spaces.base import FeatureNode, Supernet
 from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
+from spaces.initialisation import Choice
 from spaces.ops import ReLUConvBN, conv
 
 EDGES = tuple((node, source) for node in NODES for source in range(node))
@@ -177,7 +178,7 @@ class DartsSupernet(Trunk, Supernet):
     def __init__(self, shapes: Shapes, classes: int, bn_mode: BatchNormMode) -> None:
         operations = (
             [
-                nn.ModuleDict({op: shape.edge(source).build(op, bn_mode) for op in OPERATIONS})
+                Choice({op: shape.edge(source).build(op, bn_mode) for op in OPERATIONS})
                 for _, source in EDGES
             ]
             for shape in shapes

@@ -5,8 +5,9 @@ printed and passed on the command line. Only the space that made it looks inside
 
 To add a space, put one file into this folder: a subclass of `Space`, or of `layered.LayeredSpace`
 if its networks are a chain of layers with one choice each (`nasbenchmacro.py` is the shortest
-example). Build its operations with `batchnorm.BatchNormMode` and put a `FeatureNode` after each
-searched layer or cell. That is all: `tests/spaces/test_contract.py` finds and checks it.
+example). Build its operations with `batchnorm.BatchNormMode`, keep the candidates of each choice in
+an `initialisation.Choice`, and put a `FeatureNode` after each searched layer or cell. That is all:
+`tests/spaces/test_contract.py` finds and checks it.
 """
 
 from abc import ABC, abstractmethod

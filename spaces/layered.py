@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from spaces.base import FeatureNode, Space, Supernet
 from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
 from spaces.cost import Cost, count
+from spaces.initialisation import Choice
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
 MAX_WIDTH = 8
@@ -228,7 +229,7 @@ class LayeredSupernet(_Trunk, Supernet):
 
     def __init__(self, space: LayeredSpace, bn_mode: BatchNormMode) -> None:
         layers = (
-            nn.ModuleDict(
+            Choice(
                 {code: space.candidate(code, shape, bn_mode) for code in space.candidates(shape)}
             )
             for shape in space.layers

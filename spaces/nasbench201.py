@@ -14,6 +14,7 @@ from spaces import register
 from spaces.base import ArchitectureError, FeatureNode, Space, Supernet
 from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
 from spaces.cost import Cost, count
+from spaces.initialisation import Choice
 from spaces.ops import AvgPool, ReLUConvBN, Skip, conv
 from spaces.sketch import Graph, Kind, Sketch, Vertex
 
@@ -260,8 +261,8 @@ class NASBench201Supernet(_Trunk, Supernet):
         freeze_convolutions(self)
 
     @staticmethod
-    def _candidates(channels: int, bn_mode: BatchNormMode) -> nn.ModuleDict:
-        return nn.ModuleDict({op: _candidate(op, channels, bn_mode) for op in OPS if op != NONE})
+    def _candidates(channels: int, bn_mode: BatchNormMode) -> Choice:
+        return Choice({op: _candidate(op, channels, bn_mode) for op in OPS if op != NONE})
 
     def forward(self, images: Tensor, arch: str) -> Tensor:
         """N×3×H×W images to N×classes scores along `arch`."""

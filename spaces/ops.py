@@ -1,7 +1,6 @@
 """Operations that several spaces share, in any BatchNorm mode."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from spaces.batchnorm import BatchNormMode
 
@@ -23,17 +22,18 @@ class ReLUConvBN(nn.Sequential):
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation (arXiv 1709.01507) with SiLU, as in EfficientNet (arXiv 1905.11946).
 
-    Its own activation is one number per image and channel, and no layer that scores should see.
+    Scores see its activation, of 1×1 pixels, as they see any other.
     """
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.activation = nn.SiLU(inplace=True)
         self.expand = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """N×channels×H×W, each channel scaled by a factor between 0 and 1."""
-        squeezed = F.silu(self.reduce(x.mean((2, 3), keepdim=True)))
+        squeezed = self.activation(self.reduce(x.mean((2, 3), keepdim=True)))
         scale: Tensor = self.expand(squeezed).sigmoid()
         return x * scale
 

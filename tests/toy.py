@@ -5,7 +5,7 @@ Importing this module registers it. It trains and scores in milliseconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spaces import (
     ArchitectureError,
     BatchNormMode,
+    Choice,
     Cost,
     FeatureNode,
     InfeasibleError,
@@ -79,14 +80,26 @@ class Toy(Space):
     def supernet(self, bn_mode: BatchNormMode) -> Supernet:
         return ToySupernet(self, bn_mode)
 
-    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
+    def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> "ToyNetwork":
         layers = [_operation(op, self.channels, bn_mode) for op in self._ops(arch)]
         return ToyNetwork(self, layers, bn_mode)
 
-    @cache  # noqa: B019  (few networks, for as long as the tests run)
     def cost(self, arch: str) -> Cost:
+        return sum((self._layer_cost(op) for op in self._ops(arch)), self._other_cost)
+
+    @cache  # noqa: B019  (few operations, for as long as the tests run)
+    def _layer_cost(self, op: str) -> Cost:
+        size = (self.image_size + 3) // 4  # after the stem
         with torch.device("meta"):
-            return count(self.network(arch), 3, self.image_size, self.image_size)
+            layer = _operation(op, self.channels, BatchNormMode.USUAL)
+            return count(layer, self.channels, size, size)
+
+    @cached_property
+    def _other_cost(self) -> Cost:
+        stem, classifier = (3, self.image_size, self.image_size), (self.channels,)
+        with torch.device("meta"):
+            network = self.network("-".join(["conv1"] * self.length))
+            return count(network.stem, *stem) + count(network.classifier, *classifier)
 
 
 @register
@@ -125,7 +138,7 @@ class ToyNetwork(nn.Module):
 class ToySupernet(ToyNetwork, Supernet):
     def __init__(self, space: Toy, bn_mode: BatchNormMode) -> None:
         layers = [
-            nn.ModuleDict({op: _operation(op, space.channels, bn_mode) for op in OPS})
+            Choice({op: _operation(op, space.channels, bn_mode) for op in OPS})
             for _ in range(space.length)
         ]
         super().__init__(space, layers, bn_mode)

@@ -22,9 +22,12 @@ COSTS = ("flops", "params")
 RANK_SUMS: dict[str, tuple[str, ...]] = {
     "te_nas": ("te_nas_ntk", "te_nas_regions"),
     "az_nas": ("az_nas_expressivity", "az_nas_progressivity", "az_nas_trainability", "flops"),
+    "vkdnw_agg": ("vkdnw", "jacob_cov", "az_nas_expressivity", "az_nas_trainability", "flops"),
 }
-"""Baselines that exist only in a population: TE-NAS (arXiv 2102.11535) adds the ranks of these
-parts, AZ-NAS (arXiv 2403.19232) log(rank / n)."""
+"""Baselines that exist only in a population: the sums of the ranks of these parts."""
+LOGARITHMIC = ("az_nas", "vkdnw_agg")
+"""Sums of log(rank / n) (AZ-NAS, arXiv 2403.19232; VKDNW, arXiv 2502.04975); TE-NAS (arXiv
+2102.11535) adds ranks."""
 
 
 def choose_scores(names: str | None, baselines: bool) -> list[str]:
@@ -95,7 +98,7 @@ def score_columns(
 
     def column(name: str) -> Column:
         if name in RANK_SUMS:
-            return rank_sum([column(part) for part in RANK_SUMS[name]], name == "az_nas")
+            return rank_sum([column(part) for part in RANK_SUMS[name]], name in LOGARITHMIC)
         if name in COMPOSITES:
             return [row[name] for row in composites]
         return [measured[arch, name].value for arch in archs]

@@ -36,20 +36,18 @@ def run_command(config: StudyConfig) -> str:
     """Return the run: the preset of the same space, or the first one, and all differences."""
     same = [name for name in presets() if load_config(name, resume=False).space == config.space]
     preset = config.name if config.name in same else (same or list(presets()))[0]
-    base, own = _flat(load_config(preset, resume=False)), _flat(config)
-    words = ["python", "main.py", "--study", preset]
-    for field in sorted(own.keys() | base.keys(), key=lambda f: (f not in NAMES, f)):
-        value = own.get(field)
-        if field in ELSEWHERE or value == base.get(field) or value is None:
+    base = _flat(load_config(preset, resume=False))
+    words, settings = ["python", "main.py", "--study", preset], list[str]()
+    for field, value in _flat(config).items():
+        if field in ELSEWHERE or value in (None, base[field]):
             continue
         if field in NAMES:
             for one in value if isinstance(value, list) else [value]:
-                words += [f"--{NAMES[field]}", _number(one)]
+                text = f"{one:.17g}" if isinstance(one, float) else str(one)
+                words += [f"--{NAMES[field]}", text]
         else:
-            words += ["--set", f"{field}={_toml(value)}"]
-    if config.runs != Path("runs"):
-        words += ["--runs", str(config.runs)]
-    return shlex.join(words)
+            settings += ["--set", f"{field}={_toml(value)}"]
+    return shlex.join([*words, *settings, *_runs(config)])
 
 
 def retrain_command(config: StudyConfig, result: Result) -> str:
@@ -57,6 +55,10 @@ def retrain_command(config: StudyConfig, result: Result) -> str:
     network = f"--{'baseline' if result.is_baseline else 'arch'}={result.network}"
     seed = [] if result.seed == config.seed else ["--seed", str(result.seed)]
     return study_command("retrain", config, network, *result.recipe.arguments(), *seed)
+
+
+def _runs(config: StudyConfig) -> list[str]:
+    return [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
 
 
 def _flat(config: StudyConfig) -> dict[str, Any]:
@@ -70,14 +72,7 @@ def _flat(config: StudyConfig) -> dict[str, Any]:
     return flat
 
 
-def _number(value: Any) -> str:
-    """Write whole numbers without a point, others with every digit: the study must be the same."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -6,17 +6,17 @@ from functools import cached_property
 from typing import Any
 
 from optuna.study import Study
-from optuna.trial import TrialState
 from scipy.stats import percentileofscore
 
 from app.config import StudyConfig
-from app.pareto import COSTS, Cost, Row, by_budget, completed_rows, knee, pareto_front
+from app.pareto import COSTS, Cost, Row, by_budget, knee, outer_fence, pareto_front
 from app.paths import StudyPaths
 from app.sampling import cost_range
 from app.scores.composite import Composite
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_or_refuse
 from app.trained import Result, best_of, read_results
+from app.trials import completed_trials
 from spaces import Space
 
 
@@ -54,24 +54,25 @@ class ReportData:
         supernet = load_or_refuse(paths.supernet)
         reference = Reference.load(paths.reference)
         scores = list(reference.scores.values())
-        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        rows = completed_rows(study)
+        trials = completed_trials(study)
+        rows = list(map(Row.of, trials))
+        seconds = {
+            "supernet": supernet["seconds"],
+            "reference sample": reference.seconds,
+            "search": sum(t.duration.total_seconds() for t in trials if t.duration),
+        }
         return ReportData(
-            config,
-            definition,
-            space,
-            study,
-            hardware,
-            {
-                "supernet": supernet["seconds"],
-                "reference sample": reference.seconds,
-                "search": sum(t.duration.total_seconds() for t in trials if t.duration),
-            },
-            supernet["losses"],
-            list(map(Composite(scores), scores)),
-            rows,
-            pareto_front(rows, config.search.objectives),
-            read_results(paths.retrained, definition),
+            config=config,
+            definition=definition,
+            space=space,
+            study=study,
+            hardware=hardware,
+            seconds=seconds,
+            losses=supernet["losses"],
+            reference_scores=list(map(Composite(scores), scores)),
+            rows=rows,
+            front=pareto_front(rows, config.search.objectives),
+            results=read_results(paths.retrained, definition),
         )
 
     @property
@@ -106,6 +107,12 @@ class ReportData:
         costs = cost_range(self.space)
         limit = self.config.search.max_flops or costs.highest
         return by_budget(self.front, costs.lowest, min(costs.highest, limit))
+
+    @cached_property
+    def rows_in_view(self) -> list[Row]:
+        """The rows that pictures show: one degenerate network would hide all other differences."""
+        floor = min([outer_fence([r.score for r in self.rows]), *(r.score for r in self.front)])
+        return [row for row in self.rows if row.score >= floor]
 
     def percentile(self, row: Row) -> float:
         """The share of random networks that score lower, in percent; ties count half."""

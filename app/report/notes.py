@@ -5,25 +5,24 @@ import re
 from app.pareto import KNEE, Row
 from app.paths import StudyPaths
 from app.report.data import ReportData
+from app.trained import Result
 
 
 def study_note(data: ReportData) -> str:
     """Describe the study, and what its values mean."""
     config = data.config
-    costs = " and ".join(cost.title for cost in data.costs)
     lines = [
         f"## {config.name}",
         f"Space {_code(config.space)} on {_code(config.dataset)} at {config.image_size} px, "
         f"seed {config.seed}: {len(data.rows)} completed trials, {len(data.front)} on the front.",
         "The score (up) is a sum of log-quantiles, at most 0: how expressivity, trainability and "
         f"uncertainty compare with those of {len(data.reference_scores)} random networks. "
-        f"Costs (down): {costs}.",
+        f"Costs (down): {' and '.join(cost.title for cost in data.costs)}.",
         f"Report: {_code(StudyPaths(config.folder).report)}",
     ]
     lines += [
-        f"Trained from scratch: {_code(data.name_of(result))}, {result.epochs} epochs, "
-        f"**{100 * result.test_accuracy:.2f} %** on test images, "
-        f"{result.flops / 1e6:.1f} M multiply-adds"
+        f"{_code(data.name_of(result))}, {result.flops / 1e6:.1f} M multiply-adds: "
+        f"{_accuracy(result)}"
         for result in data.results
     ]
     return "\n\n".join(lines)
@@ -31,22 +30,27 @@ def study_note(data: ReportData) -> str:
 
 def trial_note(data: ReportData, row: Row) -> str:
     """Describe a trial on the front, or a retrained one."""
+    lines = []
+    if row in data.front:
+        knee = f"; it is the knee, {KNEE}" if row == data.knee else ""
+        lines.append(f"On the Pareto front after {len(data.rows)} trials{knee}.")
     costs = ", ".join(f"{cost.show(row)} {cost.unit}" for cost in data.shown_costs)
-    lines = [
+    lines += [
         f"Score **{row.score:.3f}**, higher than {data.percentile(row):.0f} % of "
         f"{len(data.reference_scores)} random networks; {costs}, {row.params / 1e6:.3f} M "
         "parameters.",
         _code(row.arch),
     ]
-    if row in data.front:
-        knee = f"; it is the knee, {KNEE}" if row == data.knee else ""
-        lines.insert(0, f"On the Pareto front after {len(data.rows)} trials{knee}.")
     if result := data.retrained(row):
-        lines.append(
-            f"Trained from scratch for {result.epochs} epochs: **{100 * result.test_accuracy:.2f} "
-            f"%** on {result.test_images} test images."
-        )
+        lines.append(_accuracy(result))
     return "\n\n".join(lines)
+
+
+def _accuracy(result: Result) -> str:
+    return (
+        f"Trained from scratch for {result.epochs} epochs: "
+        f"**{100 * result.test_accuracy:.2f} %** on {result.test_images} test images"
+    )
 
 
 def _code(text: object) -> str:

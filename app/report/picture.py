@@ -1,32 +1,28 @@
-"""A picture of the search: every trial, the front, and the constraint."""
+"""A picture of the search: trials, front and limit."""
 
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from app.atomic import write_atomically
-from app.pareto import COSTS, outer_fence
+from app.pareto import COSTS
 from app.report.data import ReportData
 
 
 def write_picture(path: Path, data: ReportData) -> None:
-    """Draw score against each cost as PNG, a panel each.
-
-    Trials far below all others are left out of view, and counted.
-    """
-    rows, front, search = data.rows, data.front, data.config.search
-    scores = np.array([row.score for row in rows])
+    """Draw score against each cost as PNG, a panel each."""
+    rows, front, search = data.rows_in_view, data.front, data.config.search
+    hidden = len(data.rows) - len(rows)
     figure = Figure(figsize=(8 * len(data.costs), 5), dpi=150, layout="constrained")
     figure.suptitle(
         f"{data.config.name}: {data.config.space} on {data.config.dataset_name}, "
-        f"{len(rows)} trials".replace("$", r"\$")  # else matplotlib reads a formula
+        f"{len(data.rows)} trials{f' ({hidden} far below not shown)' if hidden else ''}",
+        parse_math=False,
     )
     panels = figure.subplots(1, len(data.costs), squeeze=False)[0]
     for axes, cost in zip(panels, data.costs, strict=True):
-        numbers = [row.trial for row in rows]
-        x = [cost.of(row) for row in rows]
-        points = axes.scatter(x, scores, c=numbers, s=14, alpha=0.8, linewidths=0)
+        x, y = [cost.of(row) for row in rows], [row.score for row in rows]
+        points = axes.scatter(x, y, c=[row.trial for row in rows], s=14, alpha=0.8, linewidths=0)
         axes.plot(
             [cost.of(row) for row in front],
             [row.score for row in front],
@@ -40,11 +36,6 @@ def write_picture(path: Path, data: ReportData) -> None:
         if search.max_flops is not None and cost is COSTS["flops"]:
             limit = search.max_flops / cost.scale
             axes.axvline(limit, color="grey", linestyle="--", label="--max-flops")
-        lowest = min([outer_fence(list(scores)), *(row.score for row in front)])
-        if hidden := int((scores < lowest).sum()):
-            axes.set_ylim(bottom=lowest - 0.05 * (scores.max() - lowest))
-            note = f"{hidden} lower trials not shown"
-            axes.text(0.01, 0.01, note, transform=axes.transAxes, color="grey", fontsize=8)
         axes.set_xscale("log")
         for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             axis("{x:g}")

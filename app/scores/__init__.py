@@ -15,16 +15,16 @@ from app.scores.trace import Trace
 Score = Callable[[Trace], float]
 
 PARTS = {
-    "expressivity": ("channel_volume", "activation_volume"),
-    "trainability": ("signal_strength", "gradient_entropy"),
-    "uncertainty": ("feature_certainty", "activation_certainty"),
+    "expressivity": ("channel_volume", "pattern_volume", "effective_depth"),
+    "trainability": ("gradient_volume",),
+    "uncertainty": ("activation_certainty",),
 }
 """The three parts of the composite, and the scores in each."""
 
 MEASURES = tuple(name for names in PARTS.values() for name in names)
 """The scores in the composite."""
 
-VERSION = 3
+VERSION = 4
 """Raise it when a definition changes: scores of different versions must not meet in one study."""
 
 BASELINE_VERSION = 1

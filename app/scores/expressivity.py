@@ -1,21 +1,20 @@
 """Expressivity: how many different patterns the features carry.
 
-It measures two kinds of redundancy. Channels that vary together could be replaced by fewer;
+Three kinds of redundancy lower it. Channels that vary together could be replaced by fewer;
 BatchNorm makes deep random features orthogonal (arXiv 2106.03970), the more so the better the
-operations on the path mix them. And positions in the images to which all layers respond alike
-cannot be told apart by later layers. Both use correlation instead of covariance, so it does not
-matter which channels training has made large.
+operations on the path mix them. Positions in the images to which all layers of a resolution
+respond alike cannot be told apart by later ones. And a layer that responds like the one before adds
+nothing. All use correlations, so it does not matter which channels training has made large.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from app.scores import SCORES
-from app.scores.features import Moments, channel_correlation, log_volume, unit_diagonal
+from app.scores.features import channel_correlation, log_volume
 from app.scores.trace import Trace
-
-POSITIONS = 4
-"""Random positions per image at which activations are compared."""
 
 
 @SCORES.register("channel_volume")
@@ -30,34 +29,38 @@ def channel_volume(trace: Trace) -> float:
     return float(torch.stack(volumes).sum())
 
 
-@SCORES.register("activation_volume")
-def activation_volume(trace: Trace) -> float:
-    """Mean log-eigenvalue of the kernel of all activations.
+@SCORES.register("pattern_volume")
+def pattern_volume(trace: Trace) -> float:
+    """ln det(I + Σ K) over the activations of one resolution, summed over the resolutions.
 
-    The kernel compares positions in the images: products of standardised channels, summed over all
-    channels of all layers and scaled to ones on the diagonal. NASWOT (arXiv 2006.04647) compares
-    whole images by the signs of all activations. Here all channels have the same weight, and
-    positions are compared because it is positions that convolutions have to tell apart.
+    K is the sum over channels of products of standardised responses at two positions. NASWOT
+    (arXiv 2006.04647) takes the determinant for whole images and the signs of all activations.
+    Unlike a volume scaled to a unit diagonal it grows with each layer that adds directions, and
+    with each resolution, whatever the number of its layers.
     """
-    images = len(trace.probe.images)
-    generator = torch.Generator().manual_seed(trace.probe.seed)
-    positions = torch.rand(images, POSITIONS, 2, generator=generator)
-    kernel = torch.zeros(())
-    for layer in zip(trace.activations, trace.activation_moments, strict=True):
-        samples = standardised_samples(*layer, positions)
-        kernel = kernel + samples @ samples.T
-    return float(log_volume(unit_diagonal(kernel)))
+    volumes: dict[tuple[int, ...], Tensor] = {}
+    for activation, kernel in zip(trace.activations, trace.kernels, strict=True):
+        size = tuple(activation.shape[2:])
+        volumes[size] = volumes.get(size, torch.eye(len(kernel)).to(kernel)) + kernel
+    return float(sum(torch.logdet(volume.double()) for volume in volumes.values()))
 
 
-def standardised_samples(features: Tensor, moments: Moments, positions: Tensor) -> Tensor:
-    """Sample N×C×H×W features at P positions per image, scaled to mean 0 and variance 1: (N·P)×C.
+@SCORES.register("effective_depth")
+def effective_depth(trace: Trace) -> float:
+    """Sum over neighbouring activations of 1 − CKA, the similarity of what they respond to.
 
-    `positions` is N×P×2, fractions in [0, 1) of height and width, so that layers of any size are
-    sampled at the same positions. Constant channels become 0.
+    Centred kernel alignment (Kornblith et al., ICML 2019, arXiv 1905.00414) is 1 for two layers
+    that tell positions apart in the same way, so a layer counts as far as it changes that.
     """
-    images, _, height, width = features.shape
-    size = torch.tensor([height, width])
-    rows, columns = (positions * size).long().to(features.device).unbind(-1)
-    chosen = features[torch.arange(images, device=features.device)[:, None], :, rows, columns]
-    deviation = torch.where(moments.variance > 0, moments.variance.sqrt(), torch.inf)
-    return ((chosen - moments.mean) / deviation).flatten(0, 1)
+    changes = [1 - alignment(a, b) for a, b in pairwise(trace.kernels)]
+    return float(sum(changes, torch.zeros(())))
+
+
+def alignment(first: Tensor, second: Tensor) -> Tensor:
+    """CKA of two n×n kernels, 0 to 1; 0 where one is constant."""
+    a, b = (
+        kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean()
+        for kernel in (first, second)
+    )
+    cka: Tensor = (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
+    return cka

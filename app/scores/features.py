@@ -28,6 +28,11 @@ class Moments(NamedTuple):
     variance: Tensor
     """Variance of each channel over images and positions, C; exactly 0 for a constant channel."""
 
+    @property
+    def deviation(self) -> Tensor:
+        """Standard deviation, C; infinite for a constant channel, which standardises to 0."""
+        return torch.where(self.variance > 0, self.variance.sqrt(), torch.inf)
+
 
 def moments(features: Tensor) -> Moments:
     """Moments of N×C×H×W features.
@@ -57,12 +62,6 @@ def correlation(vectors: Tensor) -> Tensor:
 def channel_correlation(features: Tensor) -> Tensor:
     """C×C correlation of the channels of N×C×H×W features over images and positions."""
     return correlation(features.movedim(1, 0).flatten(1))
-
-
-def unit_diagonal(gram: Tensor) -> Tensor:
-    """Scale an n×n Gram matrix to ones on its diagonal; rows of zeros stay zero."""
-    lengths = gram.double().diagonal().clamp_min(1e-30).sqrt()
-    return gram / lengths / lengths[:, None]
 
 
 def eigenvalues(gram: Tensor) -> Tensor:

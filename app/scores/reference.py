@@ -12,14 +12,14 @@ from typing import Any
 from app.atomic import DamagedError, write_json
 from app.console import progress_bar
 from app.errors import InputError
-from app.sampling import Repair, cost_range
+from app.sampling import Repair, cost_range, draw, stratified
 from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
 SECONDS_BETWEEN_WRITES = 5.0
-MAX_IDLE_DRAWS = 100
-"""After so many draws in a row without a new network within the limit, sampling ends."""
+MAX_IDLE_DRAWS = 1000
+"""After so many draws in a row without a new network, sampling ends."""
 
 
 @dataclass
@@ -65,27 +65,26 @@ def _checksum(values: dict[str, Any]) -> str:
 def sample_architectures(
     space: Space, count: int, seed: int, max_flops: float | None = None
 ) -> list[str]:
-    """Draw `count` different random architectures, or all that a small space yields.
+    """Draw `count` different architectures, or all that a small space yields.
 
-    `max_flops` applies here too: quantiles would say little if all networks of a search lay beyond
-    one end of the sample. Raises InputError if no network is within it.
+    Half of them are spaced evenly over the range of costs, half are uniform draws: the score of
+    any network is then a quantile among networks of all sizes, most of them of usual size.
+    `max_flops` applies here too. Raises InputError if no network is within it.
     """
     rng = Random(f"reference {seed}")
     repair = Repair(space, max_flops)
-    found: dict[str, None] = {}
-    last = 0
-    for draw in range(100 * count):
-        repaired = repair(space.encode(space.sample(rng)), rng)
-        if repaired is not None and repaired[1] not in found:
-            found[repaired[1]] = None
-            last = draw
-        if len(found) == count or (max_flops is not None and draw - last == MAX_IDLE_DRAWS - 1):
-            break
-    if not found and max_flops is not None:
-        raise InputError(
-            f"no network is within {max_flops / 1e6:g} M multiply–adds: the cheapest of the space "
-            f"takes {cost_range(space).lowest / 1e6:.3g} M; raise --max-flops"
-        )
+    found = dict.fromkeys(arch for _, arch in stratified(repair, count // 2, rng))
+    idle = 0
+    while len(found) < count and idle < MAX_IDLE_DRAWS:
+        drawn = repair(draw(space, rng)[0], rng)
+        if drawn is None and max_flops is not None:
+            raise InputError(
+                f"no network is within {max_flops / 1e6:g} M multiply–adds: the cheapest of the "
+                f"space takes {cost_range(space).lowest / 1e6:.3g} M; raise --max-flops"
+            )
+        idle = idle + 1 if drawn is None or drawn[1] in found else 0
+        if drawn is not None:
+            found[drawn[1]] = None
     return list(found)
 
 

@@ -16,6 +16,9 @@ from app.scores.features import Moments, moments
 from spaces import FeatureNode, Space, Supernet
 
 MIN_IMAGES = 8
+POSITIONS = 4
+"""Random positions per image at which layers are compared."""
+
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
 
 
@@ -56,7 +59,7 @@ class Passes:
     activations: list[Tensor]
     """Output of each activation function on the path, N×C×H×W; each has its own C, H and W."""
     gradients: list[Tensor]
-    """Gradient at each of the features of a sum of the last one's values with random signs."""
+    """Gradient of a sum of the last feature's values with random signs at each activation."""
     logits: Tensor
     """N×classes."""
 
@@ -86,7 +89,7 @@ class Trace:
     @property
     def activations(self) -> list[Tensor]:
         """Output of each activation function, N×C×H×W, or the features if there is none."""
-        return self.passes.activations or self.passes.features
+        return self.passes.activations
 
     @cached_property
     def activation_moments(self) -> list[Moments]:
@@ -95,8 +98,28 @@ class Trace:
 
     @property
     def gradients(self) -> list[Tensor]:
-        """How much each of `features` moves the last one, in the shapes of the features."""
+        """How much each of `activations` moves the last feature, in the activations' shapes."""
         return self.passes.gradients
+
+    @cached_property
+    def kernels(self) -> list[Tensor]:
+        """Of each activation, products of its standardised responses at two positions: n×n each.
+
+        They are summed over the channels; n counts POSITIONS positions of each image.
+        """
+        layers = zip(self.activations, self.activation_moments, strict=True)
+        samples = [(sample(layer, self._positions) - m.mean) / m.deviation for layer, m in layers]
+        return [one @ one.T for one in samples]
+
+    @cached_property
+    def gradient_samples(self) -> list[Tensor]:
+        """The gradient at each activation, at the positions of the kernels: n×C each."""
+        return [sample(gradient, self._positions) for gradient in self.gradients]
+
+    @cached_property
+    def _positions(self) -> Tensor:
+        generator = torch.Generator().manual_seed(self.probe.seed)
+        return torch.rand(len(self.probe.images), POSITIONS, 2, generator=generator)
 
     @cached_property
     def passes(self) -> Passes:
@@ -112,7 +135,7 @@ class Trace:
 
         def keep_activation(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
             if output.dim() == 4:
-                activations.append(output.detach())
+                activations.append(output)
 
         with ExitStack() as hooks:
             for module in self.supernet.modules():
@@ -121,8 +144,14 @@ class Trace:
                 elif isinstance(module, ACTIVATIONS):
                     hooks.callback(module.register_forward_hook(keep_activation).remove)
             logits = self.supernet(self.probe.images, self.arch)
-        gradients = _gradients(features, self.probe.seed)
-        return Passes([f.detach() for f in features], activations, gradients, logits.detach())
+        activations = activations or features
+        gradients = _gradients(features[-1], activations, self.probe.seed)
+        return Passes(
+            [feature.detach() for feature in features],
+            [activation.detach() for activation in activations],
+            gradients,
+            logits.detach(),
+        )
 
     def fresh_network(self) -> nn.Module:
         """Build the stand-alone network at random initialisation, the same at each call.
@@ -136,15 +165,31 @@ class Trace:
         return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _gradients(features: list[Tensor], seed: int) -> list[Tensor]:
-    """Backpropagate a sum with random signs over the last of the features, to each of them.
+def sample(layer: Tensor, positions: Tensor) -> Tensor:
+    """Values of an N×C×H×W layer at P positions per image: (N·P)×C.
 
-    So neither the labels nor the state of the classifier matter.
+    `positions` is N×P×2, fractions in [0, 1) of height and width, so that layers of any size are
+    sampled at the same positions.
     """
-    target = features[-1]
+    images, _, height, width = layer.shape
+    size = torch.tensor([height, width])
+    rows, columns = (positions * size).long().to(layer.device).unbind(-1)
+    return layer[torch.arange(images, device=layer.device)[:, None], :, rows, columns].flatten(0, 1)
+
+
+def _gradients(target: Tensor, layers: list[Tensor], seed: int) -> list[Tensor]:
+    """Backpropagate a sum with random signs over the values of `target` to each of `layers`.
+
+    So neither the labels nor the state of the classifier matter. Layers that do not influence the
+    target, and those before the first trainable parameter, get zeros.
+    """
     generator = torch.Generator().manual_seed(seed)
     signs = torch.randint(0, 2, target.shape, generator=generator) * 2 - 1
     signs = signs.to(target, memory_format=torch.channels_last)  # else backward is slow on CPU
-    return list(
-        torch.autograd.grad(target, features, signs, allow_unused=True, materialize_grads=True)
+    reached = [layer for layer in layers if layer.requires_grad]
+    if not reached:
+        return [torch.zeros_like(layer) for layer in layers]
+    found = iter(
+        torch.autograd.grad(target, reached, signs, allow_unused=True, materialize_grads=True)
     )
+    return [next(found) if layer.requires_grad else torch.zeros_like(layer) for layer in layers]

@@ -1,33 +1,27 @@
-"""Trainability: how well signals travel forward and gradients backward."""
+"""Trainability: in how many directions gradients can move the layers on the path."""
 
 import torch
+from torch.nn import functional as F
 
 from app.scores import SCORES
-from app.scores.features import channel_correlation, spectrum_entropy
+from app.scores.features import log_volume
 from app.scores.trace import Trace
 
 
-@SCORES.register("signal_strength")
-def signal_strength(trace: Trace) -> float:
-    """Logarithm of the mean of a feature's positive part, summed over the features.
+@SCORES.register("gradient_volume")
+def gradient_volume(trace: Trace) -> float:
+    """Mean log-eigenvalue of the sum over activations of the cosines of their gradients.
 
-    This is the signal that passes the ReLU after a cell. Every operation ends in a BatchNorm, so
-    it adds to the cell's output in proportion to its γ: much arrives if several branches with
-    large γ agree, little if there is one branch only. BN-NAS (arXiv 2108.07375) sums the same γ
-    over operations; here it counts as the rest of the network sees it. Short, parallel branches
-    keep deep networks trainable (arXiv 1605.06431).
+    The tangent kernel of a layer is the product of a kernel of its inputs and one of its gradients
+    (Jacot et al. 2018, arXiv 1806.07572), and a network learns fast in directions where the sum
+    over its layers has large eigenvalues. This takes the gradients' factor, and of it the angles:
+    positions whose gradients agree in every layer cannot be taught apart. Sizes of gradients are
+    left out, as BatchNorm makes the size of the weights before it meaningless. A layer without
+    gradients adds nothing.
     """
-    return float(torch.stack([f.relu().mean().log() for f in trace.features]).sum())
-
-
-@SCORES.register("gradient_entropy")
-def gradient_entropy(trace: Trace) -> float:
-    """Entropy of the spectrum of a gradient's channel correlation, summed over the features.
-
-    It does for gradients what expressivity does for features: a layer learns from as many
-    directions as reach it from above, and there are fewer if gradients shatter or pass operations
-    that transmit only some of them. AZ-NAS (arXiv 2403.19232) measures whether gradients keep
-    their size on the way; this measures whether they keep their variety. Zero gradients add 0.
-    """
-    spectra = [spectrum_entropy(channel_correlation(g)) for g in trace.gradients]
-    return float(torch.stack(spectra).nansum())
+    kernel = torch.zeros(())
+    for gradients in trace.gradient_samples:
+        directions = F.normalize(gradients, dim=1, eps=1e-30)
+        kernel = kernel + directions @ directions.T
+    layers = kernel.diagonal().mean()
+    return float(log_volume(kernel) + layers.log())

@@ -14,19 +14,13 @@ import torch
 from torch import Tensor
 
 from app.scores import SCORES
-from app.scores.features import Moments, moments
+from app.scores.features import Moments
 from app.scores.trace import Trace
-
-
-@SCORES.register("feature_certainty")
-def feature_certainty(trace: Trace) -> float:
-    """Minus ln s, summed over the features: s is the noise of their batch means."""
-    return certainty([moments(feature) for feature in trace.features])
 
 
 @SCORES.register("activation_certainty")
 def activation_certainty(trace: Trace) -> float:
-    """The same over all activations, which are the inputs of the convolutions."""
+    """Minus ln s, summed over the activations: s is the noise of their batch means."""
     return certainty(trace.activation_moments)
 
 

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from app.console import console
-from app.errors import InputError, is_out_of_memory
+from app.errors import InputError
 
 SECONDS_BETWEEN_LOOKS = 0.05
 MAX_WAIT = timedelta(days=1)  # for a process that downloads the data or waits for a lock
@@ -29,19 +29,30 @@ MAX_WAIT = timedelta(days=1)  # for a process that downloads the data or waits f
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Connect the processes, and silence all but rank 0, which reports bad input of any of them."""
-    with _lost_process():
-        dist.init_process_group("gloo", timeout=MAX_WAIT)
-    console.quiet = dist.get_rank() > 0
+    """Connect the processes, and silence all but rank 0, which reports bad input of any of them.
+
+    Raises ConnectionError if another process has ended.
+    """
     try:
+        dist.init_process_group("gloo", timeout=MAX_WAIT)
+        console.quiet = dist.get_rank() > 0
         with redirect_stdout(StringIO()) if console.quiet else nullcontext():
             yield
     except InputError as error:
         if console.quiet:
-            with suppress(ConnectionError):  # rank 0 has found it too and ended
+            with suppress(RuntimeError):  # rank 0 has found it too and ended
                 where = f"rank {dist.get_rank()} on {socket.gethostname()}"
                 all_gather(InputError(f"{where}: {error}"))
         raise
+    except RuntimeError as error:
+        # Gloo raises a plain RuntimeError that begins with the place in its source
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        reason = re.sub(r"^\[[^]]*\] ", "", str(error)).split(". ")[0].split("\n")[0]
+        raise ConnectionError(
+            f"another process has ended or cannot be reached ({reason}); "
+            "run the same command again to resume from the last checkpoint"
+        ) from None
     finally:
         leave()
 
@@ -70,17 +81,16 @@ def local_rank() -> int | None:
 def all_gather(value: object) -> list[Any]:
     """Wait for all processes; returns the value of each.
 
-    Raises InputError on all of them if a value is one, and ConnectionError if a process has ended.
+    Raises InputError on all of them if a value is one.
     """
     if not dist.is_initialized():
         return [value]
-    with _lost_process():
-        arrived = dist.barrier(async_op=True)
-        while not arrived.is_completed():  # `wait` would not let Python handle a signal
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        arrived.wait()
-        values: list[Any] = [None] * world_size()
-        dist.all_gather_object(values, value)
+    arrived = dist.barrier(async_op=True)
+    while not arrived.is_completed():  # `wait` would not let Python handle a signal
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    arrived.wait()
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
     for error in values:
         if isinstance(error, InputError):
             raise error
@@ -100,8 +110,7 @@ def local_main_process_first() -> Iterator[None]:
 def broadcast(state: dict[str, Any]) -> dict[str, Any]:
     """Rank 0's state, on every process."""
     objects = [state]
-    with _lost_process():
-        dist.broadcast_object_list(objects, device=torch.device("cpu"))
+    dist.broadcast_object_list(objects, device=torch.device("cpu"))
     return objects[0]
 
 
@@ -110,23 +119,15 @@ def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
 
     Parameters that none of them has used keep no gradient, so optimisers leave them alone.
     """
-    with _lost_process():
-        group = dist.new_group(backend=dist.get_default_backend_for_device(device))
-        return DistributedDataParallel(model, process_group=group, find_unused_parameters=True)
-
-
-def backward(loss: torch.Tensor) -> None:
-    """`loss.backward()`, in which gradients travel."""
-    with _lost_process() if dist.is_initialized() else nullcontext():
-        loss.backward()  # type: ignore[no-untyped-call]
+    group = dist.new_group(backend=dist.get_default_backend_for_device(device))
+    return DistributedDataParallel(model, process_group=group, find_unused_parameters=True)
 
 
 def mean(value: float) -> float:
     """The mean over all processes."""
     total = torch.tensor(value, dtype=torch.float64)
     if dist.is_initialized():
-        with _lost_process():
-            dist.all_reduce(total)
+        dist.all_reduce(total)
     return total.item() / world_size()
 
 
@@ -139,22 +140,6 @@ def check_all(check: Callable[[], None]) -> None:
         stop = True
     if mean(stop):
         if rank() > 0:  # torchrun ends all when one ends: let rank 0 save and leave first
-            with suppress(ConnectionError):
+            with suppress(RuntimeError):
                 all_gather(None)
         raise KeyboardInterrupt
-
-
-@contextmanager
-def _lost_process() -> Iterator[None]:
-    """Raise ConnectionError where PyTorch says that another process does not answer."""
-    try:
-        yield
-    except RuntimeError as error:  # Gloo has no class of its own for it
-        if is_out_of_memory(error):
-            raise
-        # without the place in PyTorch's source that it begins with, and the advice after it
-        reason = re.sub(r"^\[[^]]*\] ", "", str(error)).split(". ")[0].split("\n")[0]
-        raise ConnectionError(
-            f"another process has ended or cannot be reached ({reason}); "
-            "run the same command again to resume from the last checkpoint"
-        ) from None

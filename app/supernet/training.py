@@ -24,6 +24,7 @@ from app.interrupt import check_or_save
 from app.supernet import distributed
 from app.supernet.checkpoint import save_checkpoint
 from spaces import BatchNormMode, Space, Supernet
+from spaces.initialisation import share_weights
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 STEPS_BETWEEN_LOSSES = 10  # reading a loss waits for the device
@@ -84,8 +85,11 @@ class SupernetTraining:
             # on the CPU, so that every device starts from the same weights
             torch.default_generator.manual_seed(seed)
             supernet = space.supernet(bn_mode)
-        # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
-        self.supernet: Supernet = supernet.to(device).to(memory_format=torch.channels_last)
+            # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
+            supernet = supernet.to(device).to(memory_format=torch.channels_last)
+            if config.initialisation == "shared":
+                share_weights(supernet)
+        self.supernet: Supernet = supernet
         self.trainable = [p for p in supernet.parameters() if p.requires_grad]
         self.optimizer = torch.optim.SGD(
             _parameter_groups(self.supernet, config.learning_rate),
@@ -100,6 +104,12 @@ class SupernetTraining:
         self.model: nn.Module = GhostBatchNorm(self.supernet, config.bn_groups // count)
         part = slice(rank * config.batch_size // count, (rank + 1) * config.batch_size // count)
         self.batches = BatchStream(data, config.batch_size, seed, config.augment, device, part=part)
+        self._parts: dict[str, Any] = {
+            "supernet": self.supernet,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "batches": self.batches,
+        }
         self.arch_rng = Random(seed)
         self.step_count = 0
         self.seconds = 0.0
@@ -123,7 +133,7 @@ class SupernetTraining:
             )
         # parameters off the path get no gradient, so SGD leaves them and their momentum alone
         self.optimizer.zero_grad(set_to_none=True)
-        distributed.backward(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.trainable, self.config.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
@@ -131,7 +141,7 @@ class SupernetTraining:
         return loss.detach()
 
     def join(self) -> None:
-        """Train with the other processes from here on, all from the state of rank 0."""
+        """Go on with the other processes, all from the state of rank 0."""
         self.load_state_dict(distributed.broadcast(self.state_dict()))
         self.model = distributed.data_parallel(self.model, self.device)
 
@@ -141,22 +151,17 @@ class SupernetTraining:
             "step": self.step_count,
             "seconds": self.seconds,
             "losses": self.losses,
-            "supernet": self.supernet.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "batches": self.batches.state_dict(),
             "paths": self.arch_rng.getstate(),
+            **{name: part.state_dict() for name, part in self._parts.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""
         self.step_count, self.seconds = state["step"], state["seconds"]
         self.losses = state["losses"]
-        self.supernet.load_state_dict(state["supernet"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.batches.load_state_dict(state["batches"])
         self.arch_rng.setstate(state["paths"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
 
 
 def _parameter_groups(supernet: Supernet, learning_rate: float) -> list[dict[str, Any]]:
@@ -183,7 +188,7 @@ def train_supernet(
     `definition` is stored in the checkpoint. `check` is called between steps and may raise
     KeyboardInterrupt; the last step is saved first. Of several processes rank 0 saves, and all
     stop when one of them is interrupted. Raises FloatingPointError when the loss is no longer
-    finite, and ConnectionError when another process has ended.
+    finite.
     """
     if training.finished and path.exists():
         return

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig
-from app.database import open_write_engine, sqlite_url
+from app.database import sqlite_url
 from app.objective import TrialResult
 from app.samplers import create_sampler
 from app.sampling import Repair
@@ -51,9 +51,8 @@ def create_study(url: URL) -> tuple[Study, BaseStorage, StudyWriter]:
     study = optuna.create_study(
         storage=storage, study_name="s", directions=DIRECTIONS, load_if_exists=True
     )
-    writer = StudyWriter(open_write_engine(url), study._study_id)
-    writer.set_if_absent({FINGERPRINT: PRINT})
-    return study, storage, writer
+    study.set_user_attr(FINGERPRINT, PRINT)
+    return study, storage, StudyWriter(url, study)
 
 
 def make_search(

@@ -3,20 +3,25 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from time import sleep
 
 import pytest
+from optuna_dashboard import save_note
 
 from app.cli import main
+from app.dashboard import serve
 from app.pareto import completed_rows, pareto_front
+from app.report.data import ReportData
+from app.report.files import page as report_page
+from app.report.notes import study_note
+from tests.app.report.conftest import ATTACK, data, result  # noqa: F401  (a fixture)
 from tests.app.test_dashboard import stored
-from tests.app.test_run import ROOT
-from tests.conftest import SMALL_STUDY
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -37,40 +42,28 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(searched_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runs folder of a study of twenty trials."""
-    folder = tmp_path_factory.mktemp("chromium")
-    (folder / "small.toml").write_text(SMALL_STUDY)
-    runs = folder / "runs"
-    assert main(["--study", str(folder / "small.toml"), "--runs", str(runs), "--trials=20"]) == 0
+    runs = tmp_path_factory.mktemp("chromium") / "runs"
+    shutil.copytree(searched_runs, runs)
+    assert main(["--study", "small", "--runs", str(runs), "--trials=20"]) == 0
     return runs
 
 
 @pytest.fixture(scope="module")
-def address(runs: Path) -> Iterator[str]:
-    """Where our dashboard command serves them."""
+def address(runs: Path) -> str:
+    """Where our dashboard command serves them, for as long as the tests run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    server = subprocess.Popen(
-        [sys.executable, "main.py", "dashboard", "--runs", str(runs), "--port", port],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        port = free.getsockname()[1]
+    Thread(target=serve, args=(runs, None, port), daemon=True).start()
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        for _ in range(600):
-            try:
-                direct.open(f"http://127.0.0.1:{port}/api/studies").close()
-                break
-            except OSError:
-                assert server.poll() is None
-                sleep(0.1)
-        yield f"http://127.0.0.1:{port}/dashboard"
-    finally:
-        server.kill()
-        server.wait()
+    for _ in range(600):
+        with suppress(OSError):
+            direct.open(f"http://127.0.0.1:{port}/api/studies").close()
+            break
+        sleep(0.1)
+    return f"http://127.0.0.1:{port}/dashboard"
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +124,34 @@ def test_the_report_is_whole_and_legible_without_a_network(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert errors == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+
+
+def test_names_run_nothing_and_trained_networks_fit_a_narrow_window(
+    page: "sync_api.Page",
+    address: str,
+    runs: Path,
+    data: ReportData,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Names of classes, data sets and machines may be scripts."""
+    opened: list[str] = []
+    page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
+    image = "<img src=x onerror=alert(2)>"
+    config = data.config.model_copy(update={"dataset": f"{image} `{ATTACK}` {image}"})
+    trained = replace(
+        result("resnet18", 0.8, is_baseline=True),
+        class_accuracy={image: 0.5, 60 * "x": None, ATTACK: 1.0},
+    )
+    evil = replace(data, config=config, results=[*data.results, trained])
+    (tmp_path / "report.html").write_text(report_page(evil), encoding="utf-8")
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.goto((tmp_path / "report.html").as_uri())
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .point")
+    page.get_by_text("accuracy by class").click()
+    assert image in page.inner_text("details")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    save_note(stored(runs), study_note(evil))
+    page.goto(f"{address}/studies/1/note")
+    page.get_by_text("Trained from scratch").first.wait_for()
+    assert image in page.inner_text("body")
+    assert opened == []

@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from app.commit import FINGERPRINT, StudyWriter
-from app.database import open_write_engine, sqlite_url
+from app.database import sqlite_url
 from tests.app.study_of_toys import PRINT, create_study, some_trial
 from tests.toy import Toy
 
@@ -99,7 +99,7 @@ def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path, toy: Toy) -> N
 
 def test_numbers_have_no_gap_between_our_batches_and_plain_optuna(tmp_path: Path, toy: Toy) -> None:
     study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
-    other = StudyWriter(open_write_engine(sqlite_url(tmp_path / "a.db")), study._study_id)
+    other = StudyWriter(sqlite_url(tmp_path / "a.db"), study)
     plain = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'a.db'}")
     assert writer.add_trials([some_trial(toy)] * 3, PRINT, MANY).numbers == [0, 1, 2]
     assert plain.ask().number == 3
@@ -141,20 +141,17 @@ def test_nothing_is_written_to_a_study_that_is_gone_or_another(
     elif what == "file":
         (tmp_path / "a.db").unlink()
     else:
-        writer.update({FINGERPRINT: "another"})
+        study.set_user_attr(FINGERPRINT, "another")
     with pytest.raises(optuna.exceptions.StorageInternalError):
         writer.add_trials([some_trial(toy)], PRINT, MANY)
     if what == "fingerprint":
         assert study.trials == []
 
 
-def test_attributes_are_set_once_and_searches_counted(tmp_path: Path) -> None:
-    _, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
-    assert writer.set_if_absent({"a": 1, "b": [2]}) == {"a": 1, "b": [2]}
-    assert writer.set_if_absent({"a": 3, "c": 4}) == {"a": 1, "c": 4}
+def test_searches_are_counted(tmp_path: Path) -> None:
+    study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
     assert [writer.next_seed_offset() for _ in range(3)] == [0, 1, 2]
-    read = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'a.db'}").user_attrs
-    assert read == {FINGERPRINT: PRINT, "a": 1, "b": [2], "c": 4, "searches": 3}
+    assert study.user_attrs == {FINGERPRINT: PRINT, "searches": 3}
 
 
 def test_trials_of_earlier_versions_are_adopted(tmp_path: Path, toy: Toy) -> None:

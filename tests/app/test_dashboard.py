@@ -11,26 +11,15 @@ from optuna_dashboard import get_note, save_note
 from app.cli import main
 from app.dashboard import ARTIFACTS, MARK
 from app.pareto import completed_rows, pareto_front
-from tests.conftest import SMALL_STUDY
 
 
 def stored(runs: Path) -> optuna.Study:
     return optuna.load_study(study_name="small", storage=f"sqlite:///{runs / 'studies.db'}")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a study file and a study of ten trials, which tests copy."""
-    folder = tmp_path_factory.mktemp("dashboard")
-    (folder / "small.toml").write_text(SMALL_STUDY)
-    assert main(["--study", str(folder / "small.toml"), "--runs", str(folder / "runs")]) == 0
-    return folder
-
-
 @pytest.fixture
-def runs(finished: Path, tmp_path: Path) -> Path:
-    """The runs folder of a copy."""
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+def runs(study: list[str], tmp_path: Path) -> Path:
+    """The runs folder of a study of ten trials."""
     return tmp_path / "runs"
 
 
@@ -78,7 +67,7 @@ def test_retraining_is_noted_on_the_trial(runs: Path) -> None:
 
 def test_a_fresh_start_deletes_the_drawings(runs: Path) -> None:
     before = set((runs / "artifacts").iterdir())
-    assert main([*command(runs), "--fresh"]) == 0
+    assert main([*command(runs), "--fresh", "--trials=4"]) == 0
     assert before and not before & set((runs / "artifacts").iterdir())
 
 

@@ -7,21 +7,21 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-import app.search
 from app.cli import main
+from app.search import Search
 from app.supernet.checkpoint import load_checkpoint
-from tests.app.test_run import PROGRAM, ROOT, start, trials, wait_for_trials
+from tests.app.test_run import trials, wait_for_trials
+from tests.processes import start
 
 LONG = ["--space", "longtoy", "--trials", "4000", "--sampler", "random"]
 
@@ -29,13 +29,6 @@ LONG = ["--space", "longtoy", "--trials", "4000", "--sampler", "random"]
 @pytest.fixture
 def arguments(study_file: Path, tmp_path: Path) -> list[str]:
     return ["--study", str(study_file), "--runs", str(tmp_path / "runs")]
-
-
-def run(arguments: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", PROGRAM, *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=120, check=False, **options
-    )
 
 
 def error_of(stderr: str) -> str:
@@ -53,101 +46,88 @@ def goes_on(arguments: list[str], tmp_path: Path) -> None:
     assert {number: after[number] for number in before} == before
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_a_search_with_status_130(
-    arguments: list[str], tmp_path: Path, signum: signal.Signals
-) -> None:
+@pytest.mark.system
+def test_a_terminated_search_ends_with_status_130(arguments: list[str], tmp_path: Path) -> None:
     process = start([*arguments, *LONG])
     wait_for_trials(process, tmp_path, 3)
-    process.send_signal(signum)
-    assert process.wait(60) == 130
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) == 130
     goes_on([*arguments, *LONG], tmp_path)
 
 
-def test_a_hangup_is_ignored_where_the_user_has_said_so(
-    arguments: list[str], tmp_path: Path
-) -> None:
-    """As under `nohup`."""
-    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-    arguments = [*arguments, "--space", "longtoy", "--trials", "300"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", ignoring + PROGRAM, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for_trials(process, tmp_path, 1)
-    process.send_signal(signal.SIGHUP)
-    assert process.wait(120) == 0
-
-
+@pytest.mark.system
 def test_a_closed_terminal_loses_nothing(arguments: list[str], tmp_path: Path) -> None:
     mine, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments, *LONG],
-        cwd=ROOT,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
+    process = start([*arguments, *LONG], theirs)
     os.close(theirs)
     wait_for_trials(process, tmp_path, 3)
     process.send_signal(signal.SIGHUP)  # what closing it does, besides the failing writes
     os.close(mine)
-    assert process.wait(60) in (1, 130)  # 1 where the last line could not be written
+    assert process.wait(120) in (1, 130)  # 1 where the last line could not be written
     goes_on([*arguments, *LONG], tmp_path)
 
 
-def test_output_that_nobody_reads(arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.system
+def test_output_that_nobody_reads(arguments: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
-    ended = run(arguments, stdout=write)
+    process = start(arguments, write)
     os.close(write)
-    assert ended.returncode == 1
-    assert "output pipe closed" in error_of(ended.stderr)
+    assert process.wait(120) == 1
     assert main(arguments) == 0
 
 
-def limited(size: int) -> Callable[[], None]:
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """No file grows beyond `size` bytes, as on a disk that is full by then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_no_room_for_the_checkpoint(arguments: list[str], tmp_path: Path) -> None:
-    arguments = [*arguments, "--set", "space_options.channels=150"]  # 5 MB
-    ended = run(arguments, stdout=subprocess.DEVNULL, preexec_fn=limited(2_000_000))
-    assert ended.returncode == 1
-    assert "supernet.pt" in error_of(ended.stderr)
-    ended = run(arguments, stdout=subprocess.DEVNULL)
-    assert ended.returncode == 0
+def test_no_room_for_the_checkpoint(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*arguments, "--set", "space_options.channels=100"]
+    with files_limited_to(1_000_000):
+        assert main(arguments) == 1
+    assert "supernet.pt" in error_of(capsys.readouterr().err)
+    assert main(arguments) == 0
     assert not list((tmp_path / "runs" / "small").glob(".*.part"))
 
 
 @pytest.mark.parametrize("size", [1_000, 50_000])
-def test_no_room_for_a_database(arguments: list[str], size: int) -> None:
-    ended = run(arguments, stdout=subprocess.DEVNULL, preexec_fn=limited(size))
-    assert ended.returncode in (1, 2)
-    assert error_of(ended.stderr)
+def test_no_room_for_a_database(
+    arguments: list[str], size: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files_limited_to(size):
+        assert main(arguments) in (1, 2)
+    assert error_of(capsys.readouterr().err)
     assert main(arguments) == 0
 
 
-def test_no_room_for_more_trials(arguments: list[str], tmp_path: Path) -> None:
-    assert main(arguments) == 0
-    size = (tmp_path / "runs" / "studies.db").stat().st_size + 20_000
-    more = [*arguments, *LONG]
-    more[more.index("4000")] = "2000"
-    assert main([*arguments, "--space", "longtoy", "--study-name", "x", "--trials", "1"]) == 0
-    ended = run([*more, "--study-name", "x"], preexec_fn=limited(size), stdout=subprocess.DEVNULL)
-    assert ended.returncode == 1
-    assert "the database failed" in error_of(ended.stderr)
-    with closing(sqlite3.connect(tmp_path / "runs" / "studies.db")) as connection:
+def test_no_room_for_more_trials(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*arguments, "--space", "longtoy"]
+    database = tmp_path / "runs" / "studies.db"
+    assert main([*arguments, "--trials", "1"]) == 0
+    with files_limited_to(database.stat().st_size + 20_000):
+        assert main([*arguments, "--trials", "2000"]) == 1
+    assert "the database failed" in error_of(capsys.readouterr().err)
+    with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert main([*arguments, "--trials", "12"]) == 0
+    goes_on(arguments, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting takes root")
-def test_a_full_disk(arguments: list[str], tmp_path: Path) -> None:
+def test_a_full_disk(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = tmp_path / "runs"
     runs.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=700k", "none", str(runs)]
@@ -155,9 +135,9 @@ def test_a_full_disk(arguments: list[str], tmp_path: Path) -> None:
         pytest.skip("mounting is not possible here")
     try:
         more = [*arguments, *LONG]
-        ended = run(more, stdout=subprocess.DEVNULL)
-        assert ended.returncode == 1
-        assert "full" in error_of(ended.stderr) or "space" in ended.stderr
+        assert main(more) == 1
+        error = error_of(capsys.readouterr().err)
+        assert "full" in error or "space" in error
         subprocess.run(["mount", "-o", "remount,size=20m", str(runs)], check=True)
         goes_on(more, tmp_path)
     finally:
@@ -176,34 +156,37 @@ def test_a_database_that_cannot_be_written(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
-def test_a_folder_that_is_mounted_read_only(arguments: list[str], tmp_path: Path) -> None:
+def test_a_folder_that_is_mounted_read_only(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 0
     runs = str(tmp_path / "runs")
     if subprocess.run(["mount", "--bind", runs, runs], check=False).returncode:
         pytest.skip("mounting is not possible here")
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", runs], check=True)
-        ended = run([*arguments, "--trials", "20"], stdout=subprocess.DEVNULL)
-        assert ended.returncode == 2
-        assert "give --runs DIR" in error_of(ended.stderr)
+        assert main([*arguments, "--trials", "20"]) == 2
+        assert "give --runs DIR" in error_of(capsys.readouterr().err)
     finally:
         subprocess.run(["umount", "--lazy", runs], check=True)
     goes_on(arguments, tmp_path)
 
 
-def test_a_runs_folder_that_is_removed_under_way(arguments: list[str], tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments, *LONG],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for_trials(process, tmp_path, 3)
-    shutil.rmtree(tmp_path / "runs")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "studies.db' was removed" in error_of(errors)
+def test_a_runs_folder_that_is_removed_under_way(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    evaluate = Search.evaluate_next
+
+    def evaluate_and_remove(self: Search) -> FrozenTrial:
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        return evaluate(self)
+
+    monkeypatch.setattr(Search, "evaluate_next", evaluate_and_remove)
+    assert main(arguments) == 1
+    assert "studies.db' was removed" in error_of(capsys.readouterr().err)
 
 
 def test_a_clock_that_is_set_back(
@@ -222,7 +205,7 @@ def test_a_clock_that_is_set_back(
             back: Any = datetime(2020, 1, 1) - timedelta(hours=cls.looks)
             return back  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(app.search, "datetime", Backwards)
+    monkeypatch.setattr("optuna.storages._in_memory.datetime", Backwards)
     assert main(arguments) == 0
     assert Backwards.looks > 0
     assert [t.state for t in trials(tmp_path)] == [TrialState.COMPLETE] * 10

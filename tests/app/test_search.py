@@ -22,7 +22,10 @@ from tests.app.study_of_toys import (
 from tests.toy import LongToy, Toy
 
 
-def test_trials_are_committed_a_batch_at_a_time(tmp_path: Path, toy: Toy) -> None:
+def test_trials_are_committed_a_batch_at_a_time(
+    tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.search.SECONDS_PER_BATCH", 1e9)
     path = tmp_path / "a.db"
     seen: list[int] = []
     told: list[int] = []

@@ -105,6 +105,14 @@ def test_a_study_that_was_run_is_known_by_its_name(tmp_path: Path) -> None:
             load_config("mine", runs, resume=True)
 
 
+def test_studies_of_earlier_versions_keep_their_frozen_weights(tmp_path: Path) -> None:
+    ran = load_config("mobilenet", {"runs": tmp_path}).to_save()
+    assert ran["supernet"].pop("initialisation") == "shared"
+    (tmp_path / "mobilenet").mkdir()
+    (tmp_path / "mobilenet" / SAVED).write_text(json.dumps(ran), encoding="utf-8")
+    assert load_config("mobilenet", {"runs": tmp_path}).supernet.initialisation == "kaiming"
+
+
 @pytest.mark.parametrize(
     ("field", "option"), [("runs", "--runs"), ("data_dir", "--data-dir"), ("storage", "--storage")]
 )

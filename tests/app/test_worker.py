@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from app.cli import main
 from app.database import parse_url
 from app.supernet.checkpoint import load_checkpoint, save_checkpoint
 from tests.app.study_of_toys import make_search, never, silent
-from tests.app.test_run import start
 from tests.postgresql import PASSWORD
+from tests.processes import Command, start
 from tests.toy import LongToy
 
 pytestmark = pytest.mark.system
@@ -54,7 +53,7 @@ def check_whole(found: list[FrozenTrial], complete: int) -> None:
     assert len({t.user_attrs["fingerprint"] for t in found}) == 1
 
 
-def wait_for(url: str, count: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for(url: str, count: int, process: Command) -> None:
     engine = create_engine(url)
     for _ in range(3000):
         with engine.connect() as connection:
@@ -112,12 +111,13 @@ def test_a_worker_with_other_things_than_the_study_is_refused(
         (line,) = (x for x in printed.err.splitlines() if x.startswith("error: "))
         return line
 
-    assert "has no study 'small'" in refused(worker(tmp_path, postgresql, "a"))
+    assert "study 'small' is not prepared" in refused(worker(tmp_path, postgresql, "a"))
     assert main([*arguments, "--trials", "4"]) == 0
     before = trials(postgresql)
     folder = tmp_path / "runs" / "small"
 
-    assert "supernet.pt is not in" in refused(worker(tmp_path, postgresql, "a"))
+    absent = "does not hold the supernet.pt"
+    assert absent in refused(worker(tmp_path, postgresql, "a"))
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     state = load_checkpoint(other / "supernet.pt")
@@ -125,10 +125,8 @@ def test_a_worker_with_other_things_than_the_study_is_refused(
     save_checkpoint(other / "supernet.pt", {k: v for k, v in state.items() if k != "format"})
     for content in ((other / "supernet.pt").read_bytes(), b"none"):
         (other / "supernet.pt").write_bytes(content)
-        assert "supernet.pt is not in" in refused(worker(tmp_path, postgresql, "a", other))
-    assert "supernet.pt is not in" in refused(
-        worker(tmp_path, postgresql, "a", tmp_path / "nowhere")
-    )
+        assert absent in refused(worker(tmp_path, postgresql, "a", other))
+    assert absent in refused(worker(tmp_path, postgresql, "a", tmp_path / "nowhere"))
     good = worker(tmp_path, postgresql, "c", folder)
     monkeypatch.setattr(scores, "VERSION", scores.VERSION + 1)
     assert "score version" in refused(good)
@@ -186,12 +184,13 @@ def test_locks_end_with_their_connection(postgresql: str) -> None:
     assert not locks.is_searched(url, "s")
 
 
-def test_a_batch_is_one_commit(postgresql: str) -> None:
+def test_a_batch_is_one_commit(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.search.SECONDS_PER_BATCH", 1e9)
     search = make_search(parse_url(postgresql), LongToy(image_size=16), size=32)
     search.run(32, never, silent)
     before = transactions(postgresql)
     search.run(352, never, silent)
-    # 10 batches, or more where 32 take two seconds, and the counting itself
+    # 10 batches, the tests of the connection before each, and the counting itself
     assert 10 <= transactions(postgresql) - before <= 30
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from app.scores import BASELINES
 from app.scores.baselines.networks import watch
-from app.scores.trace import Trace
+from app.scores.trace import ACTIVATIONS, Trace
 
 
 @BASELINES.register("naswot")
@@ -16,10 +16,11 @@ def naswot(trace: Trace) -> float:
 
 
 def activation_kernel(network: nn.Module, images: Tensor) -> Tensor:
-    """N×N: the number of ReLU units that are on for both or off for both of two images.
+    """N×N: the number of units that are on for both or off for both of two images.
 
-    In the paper it is N_A − the Hamming distance of the binary codes of all N_A units. Units are
-    those of ReLU and ReLU6 modules; without any the kernel is zero.
+    In the paper it is N_A − the Hamming distance of the binary codes of all N_A ReLU units. Here
+    units are those of every activation function: on if the output is positive, which it is for a
+    positive input. Without any unit the kernel is zero.
     """
     kernel = torch.zeros(len(images), len(images), dtype=torch.double, device=images.device)
 
@@ -28,6 +29,6 @@ def activation_kernel(network: nn.Module, images: Tensor) -> Tensor:
         sign = (output > 0).flatten(1).float() * 2 - 1
         kernel.add_((sign @ sign.T + sign.shape[1]) / 2)
 
-    with torch.no_grad(), watch(network, (nn.ReLU, nn.ReLU6), add):
+    with torch.no_grad(), watch(network, ACTIVATIONS, add):
         network(images)
     return kernel

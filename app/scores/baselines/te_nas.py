@@ -2,13 +2,14 @@
 
 from dataclasses import fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from app.scores import BASELINES
 from app.scores.baselines.networks import fan_in, gradients, redraw, watch, weights
-from app.scores.trace import Trace
+from app.scores.trace import ACTIVATIONS, Trace
 from spaces import Space
 
 MAX_KERNEL_IMAGES = 32
@@ -55,9 +56,9 @@ def condition_number(kernel: Tensor) -> float:
 def te_nas_regions(trace: Trace) -> float:
     """Number of linear regions among small patches of the probe images, in a thin network.
 
-    In a wide network or on whole images every sample would be in its own region. So it is in
-    spaces without an option to make networks thin, such as MobileNet: there the score is the same
-    for all architectures, and TE-NAS relies on its kernel alone.
+    In a wide network or on whole images every sample would be in its own region. So it may be in
+    spaces that stay wide: there the score is the same for all architectures, and TE-NAS relies on
+    its kernel alone.
     """
     probe = trace.probe
     thin = Trace(thinnest(trace.space), trace.supernet, trace.arch, probe).fresh_network()
@@ -66,11 +67,11 @@ def te_nas_regions(trace: Trace) -> float:
 
 
 def linear_regions(network: nn.Module, images: Tensor) -> int:
-    """The number of different activation patterns of all ReLU units over the images."""
+    """The number of different activation patterns of all units over the images."""
     patterns: list[Tensor] = []
     with (
         torch.no_grad(),
-        watch(network, (nn.ReLU, nn.ReLU6), lambda _, y: patterns.append((y > 0).flatten(1))),
+        watch(network, ACTIVATIONS, lambda _, y: patterns.append((y > 0).flatten(1))),
     ):
         network(images)
     return len(torch.unique(torch.cat(patterns, 1), dim=0)) if patterns else 1
@@ -85,13 +86,18 @@ def patches(images: Tensor, seed: int) -> Tensor:
 
 
 def thinnest(space: Space) -> Space:
-    """The space with the smallest value that each of its options accepts."""
+    """The space with the smallest value that each of its options accepts.
+
+    Of options that are fractions, such as a width multiplier, the multiples of 1/16 are tried.
+    """
     for field in fields(space):
         if field.name in ("classes", "image_size"):
             continue
-        for value in range(1, getattr(space, field.name)):
+        full = getattr(space, field.name)
+        values = range(1, full) if isinstance(full, int) else np.arange(1, 16 * full) / 16
+        for value in values:
             try:
-                space = replace(space, **{field.name: value})
+                space = replace(space, **{field.name: type(full)(value)})
                 break
             except ValueError:
                 continue

@@ -19,7 +19,6 @@ from app.latency import cpu_threads
 from app.retrain.candidate import train_candidate, training_folder
 from app.supernet.checkpoint import load_checkpoint
 from app.trained import FORMAT
-from tests.app.test_run import ROOT
 
 QUICK = ["--epochs=1", "--batch-size=512"]
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from app.data import ImageData
 from app.scores import MEASURES, SCORES
-from app.scores.expressivity import POSITIONS, standardised_samples
+from app.scores.expressivity import alignment
 from app.scores.features import MIN_EIGENVALUE, moments
 from app.scores.scorer import NoScoreError, Scorer
-from app.scores.trace import Passes, ProbeBatch, Trace
+from app.scores.trace import POSITIONS, Passes, ProbeBatch, Trace, sample
 from app.scores.uncertainty import share_between_images
 from spaces import BatchNormMode
 from tests.toy import Toy
@@ -51,23 +51,75 @@ def test_channel_volume_is_zero_for_independent_channels_and_falls_with_their_co
     assert SCORES["channel_volume"](by_hand(features=[mixed])) == pytest.approx(expected, abs=1e-5)
 
 
-def test_activation_volume_is_that_of_the_kernel_of_all_layers() -> None:
-    """Images of one colour are the same at every position, so there are POSITIONS equal rows."""
-    colours = [torch.randn(3, 50), 7 * torch.randn(3, 20) + 2]
-    activations = [
-        colour[:, :, None, None].expand(-1, -1, size, size)
-        for colour, size in zip(colours, (8, 3), strict=True)
+def colour_images(*colours: Tensor) -> list[Tensor]:
+    """Layers of N images of one colour each, so that all positions of an image are alike."""
+    sizes = range(3, 3 + len(colours))
+    return [
+        c[:, :, None, None].expand(-1, -1, size, size)
+        for c, size in zip(colours, sizes, strict=True)
     ]
-    kernel = torch.zeros(3, 3)
-    for colour in colours:
-        z = (colour - colour.mean(0)) / colour.std(0, correction=0)
-        kernel = kernel + z @ z.T
-    lengths = kernel.diagonal().sqrt()
-    images = torch.linalg.eigvalsh((kernel / lengths / lengths[:, None]).double())
-    # the kernel repeats each image POSITIONS times, so its other eigenvalues are 0
-    positions = torch.cat([POSITIONS * images, torch.zeros(3 * (POSITIONS - 1))])
-    value = SCORES["activation_volume"](by_hand(activations=activations))
-    assert value == pytest.approx(float(positions.clamp_min(MIN_EIGENVALUE).log().mean()), abs=1e-3)
+
+
+def standardised(colours: Tensor) -> Tensor:
+    return (colours - colours.mean(0)) / colours.std(0, correction=0)
+
+
+def test_pattern_volume_adds_a_determinant_for_each_resolution() -> None:
+    """det(I + K) of POSITIONS equal rows an image is det(I + POSITIONS · K of the images)."""
+    fine, coarse = torch.randn(3, 50), 7 * torch.randn(3, 20) + 2
+
+    def volume(colours: Tensor) -> float:
+        z = standardised(colours).double()
+        return float(torch.logdet(torch.eye(3) + POSITIONS * z @ z.T))
+
+    value = SCORES["pattern_volume"](by_hand(activations=colour_images(fine, coarse)))
+    assert value == pytest.approx(volume(fine) + volume(coarse), abs=1e-3)
+    same_size = [layer[:, :, :3, :3] for layer in colour_images(fine, coarse)]
+    value = SCORES["pattern_volume"](by_hand(activations=same_size))
+    assert value == pytest.approx(volume(torch.cat([fine, coarse], 1)), abs=1e-3)
+
+
+def test_effective_depth_counts_layers_as_far_as_they_change_what_is_told_apart() -> None:
+    depth = SCORES["effective_depth"]
+    colours = torch.randn(6, 40)
+    turned = 3 * colours @ torch.linalg.qr(torch.randn(40, 40))[0] + 1
+    assert depth(by_hand(activations=colour_images(colours, colours, colours))) < 1e-5
+    assert depth(by_hand(activations=colour_images(colours, turned))) < 0.3  # up to channel scales
+    first, second = SIGNS[:, :1], SIGNS[:, 1:2]  # uncorrelated over the images
+    value = depth(by_hand(activations=colour_images(first, second, second, first)))
+    assert value == pytest.approx(2, abs=1e-5)
+
+
+def test_alignment_is_the_cosine_of_centred_kernels() -> None:
+    a, b = torch.randn(5, 7).double(), torch.randn(5, 3).double()
+    ka, kb = a @ a.T, b @ b.T
+    centre = torch.eye(5).double() - 1 / 5
+    ca, cb = centre @ ka @ centre, centre @ kb @ centre
+    expected = (ca * cb).sum() / ca.norm() / cb.norm()
+    torch.testing.assert_close(alignment(ka, kb), expected)
+    assert float(alignment(ka, torch.ones(5, 5).double())) == pytest.approx(0, abs=1e-6)
+
+
+def test_gradient_volume_knows_orthogonal_and_equal_gradients() -> None:
+    """A layer of orthogonal gradients has eigenvalues 1; one of equal gradients has a single n."""
+    volume = SCORES["gradient_volume"]
+    n = 2 * POSITIONS
+    layers = [torch.randn(n, 4 * n) for _ in range(2)]
+    orthogonal = [torch.linalg.qr(layer.T)[0].T * (9 * i + 1) for i, layer in enumerate(layers)]
+    equal, none = torch.ones(n, 3), torch.zeros(n, 3)
+
+    def of(*gradients: Tensor) -> float:
+        trace = by_hand()
+        vars(trace)["gradient_samples"] = gradients
+        return volume(trace)
+
+    assert of(orthogonal[0]) == pytest.approx(0, abs=1e-4)
+    assert of(*orthogonal, none) == pytest.approx(math.log(2), abs=1e-4)
+    expected = (n - 1) / n * math.log(1) + math.log(n + 1) / n
+    assert of(orthogonal[0], equal) == pytest.approx(expected, abs=1e-4)
+    assert of(equal) == pytest.approx(
+        (math.log(n) + (n - 1) * math.log(MIN_EIGENVALUE)) / n, abs=1e-3
+    )
 
 
 def test_positions_are_the_same_in_layers_of_any_size() -> None:
@@ -75,32 +127,13 @@ def test_positions_are_the_same_in_layers_of_any_size() -> None:
     fine = rows[None, None].expand(2, 1, 4, 4)
     coarse = rows[::2, ::2][None, None].expand(2, 1, 2, 2)
     positions = torch.tensor([[[0.1, 0.9], [0.6, 0.0]], [[0.99, 0.5], [0.4, 0.4]]])
-    deviation = float(rows.var(correction=0)) ** 0.5
-    found = standardised_samples(fine, moments(fine), positions) * deviation + 1.5
-    torch.testing.assert_close(found, torch.tensor([[0.0], [2], [3], [1]]))
-    deviation = 1.0
-    found = standardised_samples(coarse, moments(coarse), positions) * deviation + 1
-    torch.testing.assert_close(found, torch.tensor([[0.0], [2], [2], [0]]))
-    constant = torch.full((2, 1, 4, 4), 1 / 3)
-    assert not standardised_samples(constant, moments(constant), positions).any()
+    torch.testing.assert_close(sample(fine, positions), torch.tensor([[0.0], [2], [3], [1]]))
+    torch.testing.assert_close(sample(coarse, positions), torch.tensor([[0.0], [2], [2], [0]]))
 
 
-def test_signal_strength_adds_the_logarithms_of_what_is_positive() -> None:
-    features = [3 * torch.randn(50, 4, 8, 8), torch.full((2, 3, 4, 4), 0.5)]
-    value = SCORES["signal_strength"](by_hand(features=features))
-    half_normal = 3 / math.sqrt(2 * math.pi)  # the mean of max(x, 0) for x ~ N(0, 3²)
-    assert value == pytest.approx(math.log(half_normal) + math.log(0.5), abs=0.05)
-    dead = -torch.ones(2, 3, 4, 4)
-    assert SCORES["signal_strength"](by_hand(features=[dead])) == -math.inf
-
-
-def test_gradients_have_the_entropy_of_their_independent_channels() -> None:
-    entropy = SCORES["gradient_entropy"]
-    three = SIGNS[:, :, None, None] * torch.tensor([1.0, 100.0, 0.01])[:, None, None]
-    same = SIGNS[:, :1, None, None].expand(-1, 3, -1, -1)
-    none = torch.zeros(4, 3, 1, 1)
-    gradients = [three, same, none]
-    assert entropy(by_hand(gradients=gradients)) == pytest.approx(math.log(3), abs=1e-5)
+def test_constant_channels_are_alike_everywhere() -> None:
+    (kernel,) = by_hand(activations=[torch.full((2, 1, 4, 4), 1 / 3)]).kernels
+    assert not kernel.any()
 
 
 def test_certainty_knows_the_noise_of_batch_means() -> None:
@@ -109,8 +142,7 @@ def test_certainty_knows_the_noise_of_batch_means() -> None:
     images, batch = 4000, 16
     offsets = torch.randn(images, 3, 1, 1, generator=generator) * 0.7
     features = offsets + torch.randn(images, 3, 4, 4, generator=generator)
-    value = SCORES["feature_certainty"](by_hand(features=[features, features]))
-    assert value == SCORES["activation_certainty"](by_hand(activations=[features, features]))
+    value = SCORES["activation_certainty"](by_hand(activations=[features, features]))
     draws = torch.randint(images, (3000, batch), generator=generator)
     means = features.mean((2, 3))[draws].mean(1)  # 3,000 batches × 3 channels
     noise = batch * means.var(0) / features.var((0, 2, 3))

@@ -193,7 +193,7 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(
 
 def test_a_killed_process_is_reported(toy: Toy, digits: ImageData, tmp_path: Path) -> None:
     def process(rank: int) -> str:
-        with distributed.process_group():
+        with pytest.raises(ConnectionError) as error, distributed.process_group():
             training = make(toy, digits, steps=10_000)
             training.join()
             other = distributed.all_gather(os.getpid())[1]
@@ -202,8 +202,7 @@ def test_a_killed_process_is_reported(toy: Toy, digits: ImageData, tmp_path: Pat
                 if rank == 0 and training.step_count == 5:
                     os.kill(other, signal.SIGKILL)
 
-            with pytest.raises(ConnectionError) as error:
-                train_supernet(training, tmp_path / "s.pt", {}, check)
+            train_supernet(training, tmp_path / "s.pt", {}, check)
         return str(error.value)
 
     line, killed = in_two_processes(process)

@@ -13,9 +13,9 @@ IMAGES = pixels([[1.0, 1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, 9.0]])
 KERNEL = [[3.0, 2.0, 0.0], [2.0, 3.0, 1.0], [0.0, 1.0, 3.0]]
 
 
-@pytest.mark.parametrize("relu", [nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6(inplace=True)])
-def test_kernel_counts_agreeing_units(relu: nn.Module) -> None:
-    network = nn.Sequential(nn.Flatten(), linear(IDENTITY), relu)
+@pytest.mark.parametrize("activation", [nn.ReLU(inplace=True), nn.ReLU6(), nn.SiLU(), nn.GELU()])
+def test_kernel_counts_agreeing_units(activation: nn.Module) -> None:
+    network = nn.Sequential(nn.Flatten(), linear(IDENTITY), activation)
     assert activation_kernel(network, IMAGES).tolist() == KERNEL
 
 
@@ -27,7 +27,7 @@ def test_units_of_all_layers_count() -> None:
     assert float(torch.linalg.slogdet(kernel).logabsdet) == pytest.approx(math.log(8 * 12))
 
 
-def test_no_relu_gives_the_lowest_score() -> None:
+def test_no_activation_gives_the_lowest_score() -> None:
     kernel = activation_kernel(nn.Sequential(nn.Flatten(), linear(IDENTITY)), IMAGES)
     assert not kernel.any()
     assert float(torch.linalg.slogdet(kernel).logabsdet) == -math.inf

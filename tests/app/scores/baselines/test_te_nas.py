@@ -56,9 +56,9 @@ def test_patches_come_from_the_images() -> None:
         ("darts", {"layers": 3, "channels": 2}),
         ("nasbench101", {"modules": 1, "channels": 4}),
         ("nasbench201", {"cells": 1, "channels": 1}),
-        ("mobilenet", {}),
+        ("mobilenet", {"width": 1 / 16}),
     ],
 )
-def test_thinnest_space(name: str, options: dict[str, int]) -> None:
+def test_thinnest_space(name: str, options: dict[str, float]) -> None:
     space = small_space(name)
     assert vars(thinnest(space)).items() >= {**options, "classes": space.classes}.items()
