@@ -54,9 +54,11 @@ class EvaluationContext:
 
 
 def check_names(config: StudyConfig) -> None:
-    """Raises InputError for an unknown space or sampler."""
+    """Raises InputError for an unknown space, space option or sampler."""
     if config.space not in spaces.names():
         raise one_of(config.space, "space", spaces.names())
+    for options in (config.space_options, config.supernet_space_options):
+        create_space(config, None, options)
     SAMPLERS[config.search.sampler]
 
 
@@ -86,10 +88,14 @@ def open_data(
     return data, space
 
 
-def create_space(config: StudyConfig, data: ImageData, options: dict[str, Any]) -> Space:
-    """Create the study's space with these options. Raises InputError for a bad one."""
+def create_space(config: StudyConfig, data: ImageData | None, options: dict[str, Any]) -> Space:
+    """Create the study's space with these options, for 10 classes where images are not loaded yet.
+
+    Raises InputError for a bad option.
+    """
+    classes = 10 if data is None else len(data.classes)
     try:
-        return spaces.create(config.space, len(data.classes), data.image_size, options)
+        return spaces.create(config.space, classes, config.image_size, options)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from None
 

@@ -1,19 +1,20 @@
 """The rank benchmark, top to bottom: table → supernet → scores → statistics → files."""
 
-import math
+import re
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from app import locks
-from app.atomic import check_output
+from app.atomic import check_output, write_atomically, write_json, write_text
 from app.config import StudyConfig
 from app.console import progress_bar
-from app.context import check_names, is_prepared, open_data, prepare
+from app.context import check_names, create_space, is_prepared, open_data, prepare
 from app.definition import baseline_definition, score_definition
 from app.device import pick_device
-from app.interrupt import stop_between_steps
 from app.paths import StudyPaths
-from app.rank.output import Result, write_result
-from app.rank.scores import Measurements, choose_scores
+from app.rank.output import csv_text, draw, print_scores
+from app.rank.scores import choose_scores, measure, parts_of, score_columns
 from app.rank.statistics import Ranker
 from app.rank.store import ScoreFile
 from app.rank.table import read_table
@@ -27,70 +28,70 @@ def rank(
     scores: str | None = None,
     baselines: bool = True,
     json_file: Path | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Rank the architectures of a table by every score and compare with their accuracies.
 
-    Args:
-        settings: The study; its supernet is trained first, or its training resumed.
-        table_path: CSV file with a column `arch`.
-        column: The column of the accuracies.
-        sample: Number of random rows to take, drawn with the seed of the study; None is all.
-        scores: Comma-separated names; None is all.
-        baselines: Whether to include the baselines.
-        json_file: Where to write the results, besides the study's folder.
+    `sample` random rows are taken, drawn with the study's seed, or all. `scores` are names with
+    commas between, or all. Results go to the study's folder and to `json_file`.
 
-    Raises:
-        InputError: Bad input, found before any training.
+    Returns the results as written to JSON. Raises InputError before any training.
     """
     chosen = choose_scores(scores, baselines)
     check_names(config)
-    table = read_table(table_path, column)
     device = pick_device(config.device)
     paths = StudyPaths(config.folder)
     paths.check_writable()
     if json_file is not None:
         check_output(json_file)
-    data, space = open_data(config, paths, device)
-    table = table.canonical(space)
+    table = read_table(table_path, column)
     if sample is not None:
         table = table.sample(sample, config.seed)
-    with locks.writing(paths.rank, wait=False):
-        definition = score_definition(config, data)
-        measurements = Measurements(
-            ScoreFile(paths.rank / "scores.jsonl", definition),
-            ScoreFile(paths.rank / "baselines.jsonl", baseline_definition(config, data)),
-        )
-        # a study's supernet is only read; where it is missing or differs, rank keeps its own
-        own = StudyPaths(paths.rank)
-        where = paths if is_prepared(config, paths, data) else own
-        context = prepare(config, where, device, data, space)
-        with stop_between_steps() as check:
-            measurements.measure(context.scorer, table.archs, chosen, check)
+    table = table.canonical(create_space(config, None, config.space_options))
+    archs = [row.arch for row in table.rows]
+    data, space = open_data(config, paths, device)
+    costs = [space.cost(arch) for arch in archs]
 
-        archs = [row.arch for row in table.rows]
-        costs = [space.cost(arch) for arch in archs]
-        columns = measurements.columns(archs, chosen, context.composite)
-        ranker = Ranker(
-            [row.accuracy for row in table.rows], [cost.macs for cost in costs], config.seed
-        )
-        rankings = {}
+    definition = score_definition(config, data)
+    with locks.writing(paths.rank, wait=False):
+        ours = ScoreFile(paths.rank / "scores.jsonl", definition)
+        others = ScoreFile(paths.rank / "baselines.jsonl", baseline_definition(config, data))
+        # a study's supernet is only read; where it is missing or differs, rank keeps its own
+        where = paths if is_prepared(config, paths, data) else StudyPaths(paths.rank)
+        context = prepare(config, where, device, data, space)
+        measured = measure(context.scorer, archs, chosen, ours, others)
+        columns = score_columns(measured, archs, chosen, context.composite)
+
+        accuracies, macs = [row.accuracy for row in table.rows], [cost.macs for cost in costs]
+        ranker = Ranker(accuracies, macs, config.seed)
+        found: dict[str, dict[str, Any]] = {}
         with progress_bar("Statistics", len(columns)) as advance:
             for name, values in columns.items():
-                rankings[name] = ranker(values)
+                seconds = [[measured[a, part].seconds for a in archs] for part in parts_of(name)]
+                found[name] = ranker(values)
+                found[name]["seconds_per_architecture"] = sum(map(fmean, seconds))
                 advance()
-        best_first = sorted(
-            rankings, key=lambda name: (math.isnan(tau := rankings[name].tau), -tau)
-        )
-        result = Result(
-            study=config.name,
-            seed=config.seed,
-            definition={"dataset": config.dataset, **definition},
-            table=table,
-            costs=costs,
-            columns=columns,
-            rankings={name: rankings[name] for name in best_first},
-            seconds=measurements.seconds(table.archs, chosen),
-            hardware=measurements.hardware(table.archs, chosen),
-            resamples=len(ranker.counts),
-        )
-        write_result(result, paths.rank, json_file)
+        best_first = sorted(found.items(), key=lambda f: (f[1]["tau"] is None, -(f[1]["tau"] or 0)))
+        used = {measured[a, part] for a in archs for name in chosen for part in parts_of(name)}
+        results: dict[str, Any] = {
+            "scores": dict(best_first),
+            "n": len(archs),
+            "table": str(table.path),
+            "column": column,
+            "study": config.name,
+            "seed": config.seed,
+            "resamples": len(ranker.counts),
+            "hardware": " and ".join(sorted({score.hardware for score in used})),
+            "definition": {"dataset": config.dataset, **definition},
+        }
+        stem = re.sub(r"[^\w.-]+", "_", f"{table.path.stem}-{column}")
+        csv_file, picture = (paths.rank / f"{stem}.{suffix}" for suffix in ("csv", "png"))
+        json_files = [paths.rank / f"{stem}.json", *([json_file] if json_file else [])]
+        print_scores(results, columns)
+        write_text(csv_file, csv_text(table, costs, columns))
+        figure = draw(table, costs, columns, results["scores"])
+        write_atomically(picture, lambda file: figure.savefig(file, format="png"))
+        for path in json_files:
+            write_json(path, results)
+        for path in (csv_file, picture, *json_files, ours.path, others.path):
+            print(path)
+        return results

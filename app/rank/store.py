@@ -1,93 +1,79 @@
-"""Measured scores in a file that only grows.
+"""Measured scores in files that only grow, so a killed process loses one measurement at most.
 
-The first line is the definition, every other line one measurement:
+The first line is the definition, every other line a measurement, which may give several scores:
 
     {"arch": …, "scores": {name: value or null}, "seconds": …, "hardware": …}
-
-A line is written as soon as it is measured, so a killed process loses one measurement at most: a
-last line that was cut off is dropped. Any other damage sets the file aside.
 """
 
 import json
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.atomic import set_aside, write_text
-from app.definition import check_definition
+from app.definition import Definition, check_definition
 from app.scores.scorer import Scores
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One score of an architecture."""
+class Measured(NamedTuple):
+    """One score of an architecture, and the time and device of its measurement."""
 
     value: float | None
     seconds: float
-    """The time of the measurement, which may have given other scores too."""
     hardware: str
 
 
-class ScoreFile:
+class ScoreFile(dict[tuple[str, str], Measured]):
     """Measured scores by architecture and name."""
 
-    def __init__(self, path: Path, definition: dict[str, Any]) -> None:
-        """Read the file, or begin it. A damaged file is set aside.
+    def __init__(self, path: Path, definition: Definition) -> None:
+        """Read the file, or begin it; a damaged one is set aside, but for a torn last line.
 
         Raises InputError if its scores were measured under another definition.
         """
+        super().__init__()
         self.path = path
-        self.measured: dict[str, dict[str, Measured]] = {}
-        stored = definition
-        if lines := _whole_lines(path):
-            try:
-                stored, *measurements = lines
-                stored = dict(stored["definition"])
-                for line in measurements:
-                    self._keep(**line)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                set_aside(path, "not a file of scores")
-                self.measured.clear()
-                stored = definition
-        check_definition(stored, definition, f"the file of scores '{path}'")
-        if not self.measured:
-            write_text(path, _line({"definition": definition}))
+        try:
+            check_definition(self._read(), definition, f"the file of scores '{path}'")
+        except FileNotFoundError:
+            write_text(path, _line(definition=definition))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            set_aside(path, "not a file of scores")
+            self.clear()
+            write_text(path, _line(definition=definition))
 
-    def has(self, arch: str, name: str) -> bool:
-        """Whether this score of `arch` has been measured, even if it was not finite."""
-        return name in self.measured.get(arch, {})
-
-    def add(self, arch: str, scores: Scores, seconds: float, hardware: str) -> None:
-        """Keep one measurement, in memory and in the file."""
-        line = {"arch": arch, "scores": scores, "seconds": seconds, "hardware": hardware}
+    def fill(
+        self, arch: str, names: Iterable[str], measure: Callable[[str], Scores], hardware: str
+    ) -> None:
+        """Measure the scores `names` of `arch` and keep them, unless they are there."""
+        if all((arch, name) in self for name in names):
+            return
+        start = time.perf_counter()
+        scores = measure(arch)
+        line = _line(
+            arch=arch, scores=scores, seconds=time.perf_counter() - start, hardware=hardware
+        )
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(line))
-        self._keep(arch, scores, seconds, hardware)
+            file.write(line)
+        self._keep(**json.loads(line))
 
-    def _keep(self, arch: str, scores: Scores, seconds: float, hardware: str) -> None:
-        known = self.measured.setdefault(arch, {})
+    def _keep(self, arch: str, scores: dict[str, Any], seconds: float, hardware: str) -> None:
         for name, value in scores.items():
             number = None if value is None else float(value)
-            known[name] = Measured(number, float(seconds), str(hardware))
+            self[arch, name] = Measured(number, float(seconds), str(hardware))
+
+    def _read(self) -> Definition:
+        whole, end, torn = self.path.read_bytes().rpartition(b"\n")
+        # earlier versions added a tab and a checksum to each line
+        first, *lines = (json.loads(line.partition(b"\t")[0]) for line in whole.split(b"\n"))
+        for line in lines:
+            self._keep(**line)
+        if torn:
+            os.truncate(self.path, len(whole + end))
+        return dict(first["definition"])
 
 
-def _whole_lines(path: Path) -> list[Any]:
-    """Read all lines, None for a damaged one, and cut off a torn last line."""
-    if not path.exists():
-        return []
-    whole, _, torn = path.read_bytes().rpartition(b"\n")
-    if torn:
-        os.truncate(path, path.stat().st_size - len(torn))
-    return [_read(line) for line in whole.split(b"\n")] if whole else []
-
-
-def _read(line: bytes) -> Any:
-    try:
-        return json.loads(line.partition(b"\t")[0])  # earlier versions added a tab and a checksum
-    except (ValueError, RecursionError):
-        return None
-
-
-def _line(values: dict[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
+def _line(**values: Any) -> str:
+    return json.dumps(values, allow_nan=False) + "\n"

@@ -2,59 +2,58 @@
 
 import csv
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from statistics import fmean
+from typing import NamedTuple
 
+from app.console import notice
 from app.errors import InputError
 from spaces import ArchitectureError, Space
 
-ARCH = "arch"
 
-
-@dataclass(frozen=True)
-class Row:
-    """One trained architecture, and its place in the file for messages."""
+class Row(NamedTuple):
+    """One trained architecture, and its line in the file for messages."""
 
     arch: str
     accuracy: float
-    place: str
+    line: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """Trained architectures in the order of the file. One may be in several rows."""
+    """Trained architectures in the order of the file."""
 
     path: Path
     column: str
     rows: list[Row]
 
-    @property
-    def archs(self) -> list[str]:
-        """The architectures, each once."""
-        return list(dict.fromkeys(row.arch for row in self.rows))
-
-    def canonical(self, space: Space) -> "Table":
-        """Replace the strings by the canonical ones of `space`.
-
-        Raises InputError with the place of the first string that is not an architecture.
-        """
-
-        def read(row: Row) -> Row:
-            try:
-                return replace(row, arch=space.canonical(row.arch))
-            except ArchitectureError as error:
-                raise InputError(
-                    f"{row.place}: not an architecture of {space.name}: {error}"
-                ) from None
-
-        return replace(self, rows=[read(row) for row in self.rows])
-
     def sample(self, count: int, seed: int) -> "Table":
         """Draw `count` rows, or all if there are fewer; the same seed draws the same."""
         chosen = Random(f"rank {seed}").sample(range(len(self.rows)), min(count, len(self.rows)))
         return replace(self, rows=[self.rows[i] for i in sorted(chosen)])
+
+    def canonical(self, space: Space) -> "Table":
+        """Write architectures as `space` does; one in several rows gets its mean accuracy.
+
+        Raises InputError with the line of the first string that is not an architecture of `space`,
+        or if all rows are the same one.
+        """
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            try:
+                found.setdefault(space.canonical(row.arch), []).append(row)
+            except ArchitectureError as error:
+                wrong = f"'{self.path}', line {row.line}: not an architecture of {space.name}"
+                raise InputError(f"{wrong}: {error}") from None
+        if len(found) < 2:
+            raise InputError(f"all rows of '{self.path}' are the same architecture of {space.name}")
+        if len(found) < len(self.rows):
+            counts = f"{len(self.rows)} rows, {len(found)} different architectures"
+            notice(f"'{self.path}': {counts}. The accuracies of the same one are averaged.")
+        rows = [Row(a, fmean(r.accuracy for r in same), same[0].line) for a, same in found.items()]
+        return replace(self, rows=rows)
 
 
 def read_table(path: Path, column: str) -> Table:
@@ -63,32 +62,28 @@ def read_table(path: Path, column: str) -> Table:
     Raises InputError for an unreadable file, a missing column, fewer than two rows, or an accuracy
     that is not a finite number.
     """
+    rows = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(_rows(path, column, csv.DictReader(file)))
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            for name in ("arch", column):
+                if name not in columns:
+                    has = f"its columns: {', '.join(columns) or 'none'}"
+                    raise InputError(f"the table '{path}' has no column '{name}'; {has}")
+            for fields in reader:
+                try:
+                    accuracy = float(fields[column] or "")
+                except ValueError:
+                    accuracy = math.nan
+                if not math.isfinite(accuracy):
+                    raise InputError(
+                        f"'{path}', line {reader.line_num}: {column} is '{fields[column] or ''}', "
+                        "which is not a finite number; correct the line or delete it"
+                    )
+                rows.append(Row(fields["arch"] or "", accuracy, reader.line_num))
     except (OSError, ValueError, csv.Error) as error:  # also bytes that are not UTF-8
         raise InputError(f"cannot read the table '{path}': {error}") from None
     if len(rows) < 2:
         raise InputError(f"the table '{path}' has {len(rows)} rows: ranking needs at least 2")
     return Table(path, column, rows)
-
-
-def _rows(path: Path, column: str, reader: "csv.DictReader[str]") -> Iterator[Row]:
-    columns = reader.fieldnames or []
-    for needed in (ARCH, column):
-        if needed not in columns:
-            have = ", ".join(columns) or "none"
-            raise InputError(f"the table '{path}' has no column '{needed}'; its columns: {have}")
-    for number, fields in enumerate(reader, 1):
-        place = f"'{path}', row {number} (line {reader.line_num})"
-        yield Row(fields[ARCH] or "", _number(fields[column], column, place), place)
-
-
-def _number(text: str | None, column: str, place: str) -> float:
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{place}: {column} is '{text or ''}', which is not a finite number")
-    return value

@@ -4,40 +4,19 @@ from scipy.stats import kendalltau, spearmanr
 
 from app.rank.statistics import (
     BUDGETS,
+    MAX_RESAMPLED,
     Ranker,
     flops_groups,
-    kendall,
-    kendall_within,
     ranks,
     regrets,
     resample,
     resampled_correlations,
-    spearman,
 )
 
 
 def test_scores_that_are_not_finite_rank_lowest_and_tied() -> None:
     values = [3.0, None, -7.0, float("inf"), float("nan"), -float("inf")]
     assert ranks(values).tolist() == [6, 2.5, 5, 2.5, 2.5, 2.5]
-
-
-def test_kendall_of_a_hand_computed_case_with_ties() -> None:
-    # pairs: 4 of the same order, 1 reversed, 1 tied in x only; τ-b = 3 / √(5·6)
-    x, y = np.array([1.0, 2, 2, 3]), np.array([1.0, 4, 2, 3])
-    assert kendall(x, y) == pytest.approx(3 / np.sqrt(30))
-
-
-def test_spearman_with_ties_agrees_with_scipy() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 5, 50).astype(float), rng.random(50)
-    assert spearman(x, y) == pytest.approx(spearmanr(x, y).statistic)
-
-
-def test_correlation_with_a_constant_or_of_one_pair_is_undefined() -> None:
-    constant, line = np.ones(4), np.arange(4.0)
-    assert np.isnan(kendall(constant, line))
-    assert np.isnan(spearman(constant, line))
-    assert np.isnan(kendall(line[:1], line[:1]))
 
 
 @pytest.mark.parametrize(("n", "count"), [(499, 6), (500, 10), (1000, 10)])
@@ -61,25 +40,6 @@ def test_one_flops_for_all_is_one_group() -> None:
     assert [len(g) for g in flops_groups(np.full(30, 5.0))] == [30]
 
 
-def test_tau_within_groups_is_the_mean_of_the_defined_ones() -> None:
-    groups = [np.array(g) for g in ([0, 1, 2], [3, 4], [5, 6], [7])]
-    accuracy = np.array([1.0, 2, 3, 5, 4, 6, 6, 9])  # constant in the third group
-    score = np.array([1.0, 3, 2, 1, 2, 1, 2, 1])  # τ: 1/3, −1, undefined, undefined
-    assert kendall_within(score, accuracy, groups) == pytest.approx((1 / 3 - 1) / 2)
-
-
-def test_flops_as_a_score_say_little_within_flops() -> None:
-    rng = np.random.default_rng(3)
-    flops = rng.random(2000)
-    accuracy = flops + 0.05 * rng.random(2000)
-    score = ranks(flops.tolist())
-    noise = rng.random(2000)
-    assert kendall(score, accuracy) > 0.9
-    assert abs(kendall_within(score, noise, flops_groups(flops))) < 0.06
-    tied = np.floor(flops * 10)  # one FLOPs a group: nothing is left to rank
-    assert np.isnan(kendall_within(ranks(tied.tolist()), accuracy, flops_groups(tied)))
-
-
 def test_regret_of_a_hand_computed_case() -> None:
     flops = np.array([1.0, 2, 3, 4])
     accuracy = np.array([50.0, 60, 80, 70])
@@ -92,20 +52,6 @@ def test_regret_of_a_hand_computed_case() -> None:
 def test_regret_of_tied_scores_is_that_of_a_draw() -> None:
     flops, accuracy = np.array([1.0, 1, 1]), np.array([10.0, 20, 60])
     assert regrets(np.array([1.0, 2, 2]), accuracy, flops).tolist() == [20.0] * BUDGETS
-
-
-def test_a_perfect_score_and_its_reverse() -> None:
-    rng = np.random.default_rng(4)
-    accuracy = rng.permutation(120).astype(float)
-    flops = rng.integers(0, 40, 120)
-    ranker = Ranker(accuracy.tolist(), flops.tolist(), seed=0)
-    perfect, reverse = ranker(accuracy.tolist()), ranker((-accuracy).tolist())
-    assert (perfect.tau, perfect.rho, perfect.tau_within_flops) == pytest.approx((1, 1, 1))
-    assert (reverse.tau, reverse.rho, reverse.tau_within_flops) == pytest.approx((-1, -1, -1))
-    assert perfect.tau_interval == perfect.tau_within_flops_interval == pytest.approx((1, 1))
-    assert reverse.rho_interval == pytest.approx((-1, -1))
-    assert perfect.regret_mean == perfect.regret_max == 0
-    assert reverse.regret_max == 119
 
 
 def test_only_the_order_of_a_score_matters() -> None:
@@ -142,19 +88,61 @@ def test_interval_of_independent_values_is_as_wide_as_theory_says() -> None:
     rng = np.random.default_rng(6)
     ranking = Ranker(rng.random(n).tolist(), list(range(n)), seed=0)(rng.random(n).tolist())
     deviation = np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))  # of τ under independence
-    low, high = ranking.tau_interval
+    low, high = ranking["tau_interval"]
     assert high - low == pytest.approx(2 * 1.96 * deviation, rel=0.2)
-    low, high = ranking.rho_interval
+    low, high = ranking["rho_interval"]
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(n - 1), rel=0.2)
 
 
-def test_statistics_of_a_constant_score_are_undefined() -> None:
-    ranking = Ranker(list(range(10)), list(range(10)), seed=0)([1.0] * 10)
-    assert np.isnan([ranking.tau, ranking.rho, ranking.tau_within_flops]).all()
-    assert np.isnan([*ranking.tau_interval, *ranking.tau_within_flops_interval]).all()
+def test_statistics_of_hand_computed_cases_with_ties() -> None:
+    # pairs: 4 of the same order, 1 reversed, 1 tied in x only; τ-b = 3 / √(5·6)
+    ranking = Ranker([1, 4, 2, 3], [1, 2, 3, 4], seed=0)([1.0, 2, 2, 3])
+    assert ranking["tau"] == pytest.approx(3 / np.sqrt(30))
+    assert ranking["rho"] == pytest.approx(spearmanr([1, 2, 2, 3], [1, 4, 2, 3]).statistic)
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), -float("inf")])
-def test_a_score_without_a_finite_value_loses_no_accuracy(value: float | None) -> None:
-    ranking = Ranker(list(range(10)), list(range(10)), seed=0)([value] * 10)
-    assert np.isnan([ranking.tau, ranking.regret_mean, ranking.regret_max]).all()
+def test_a_perfect_score_and_its_reverse() -> None:
+    rng = np.random.default_rng(4)
+    accuracy = rng.permutation(120).astype(float)
+    ranker = Ranker(accuracy.tolist(), rng.integers(0, 40, 120).tolist(), seed=0)
+    for sign in (1, -1):
+        ranking = ranker((sign * accuracy).tolist())
+        for name in ("tau", "rho", "tau_within_flops"):
+            assert ranking[name] == pytest.approx(sign)
+            assert ranking[f"{name}_interval"] == pytest.approx([sign, sign])
+        assert ranking["regret_max"] == (0 if sign > 0 else 119)
+
+
+def test_tau_within_flops_is_the_mean_over_the_groups_in_which_it_is_defined() -> None:
+    flops = [1, 1, 1, 2, 2, 3, 3, 9]
+    accuracy = [1.0, 2, 3, 5, 4, 6, 6, 9]  # constant in the third group; the last is alone
+    score = [1.0, 3, 2, 1, 2, 1, 2, 1]  # τ: 1/3, −1, undefined, undefined
+    ranking = Ranker(accuracy, flops, seed=0)(score)
+    assert ranking["tau_within_flops"] == pytest.approx((1 / 3 - 1) / 2)
+
+
+def test_nothing_is_left_to_rank_within_one_number_of_flops() -> None:
+    rng = np.random.default_rng(3)
+    flops = rng.integers(0, 10, 700)
+    ranking = Ranker((flops + rng.random(700)).tolist(), flops.tolist(), seed=0)(flops.tolist())
+    assert ranking["tau"] > 0.9
+    assert ranking["tau_within_flops"] is None
+
+
+def test_a_constant_score_correlates_with_nothing_and_is_a_draw() -> None:
+    ranking = Ranker([1.0, 2, 3, 6], [5, 5, 5, 5], seed=0)([1.0] * 4)
+    assert (ranking["tau"], ranking["rho"], ranking["tau_within_flops"]) == (None, None, None)
+    assert ranking["tau_interval"] == ranking["tau_within_flops_interval"] == [None, None]
+    assert ranking["regret_mean"] == 3
+
+
+def test_a_score_that_is_never_finite_has_no_statistics() -> None:
+    ranking = Ranker([1.0, 2, 3, 6], [1, 2, 3, 4], seed=0)([None, None, None, float("nan")])
+    assert {key: value for key, value in ranking.items() if value not in (None, [None, None])} == {}
+
+
+def test_tables_too_large_to_resample_have_no_intervals() -> None:
+    n = MAX_RESAMPLED + 1
+    ranking = Ranker(list(range(n)), [1] * n, seed=0)(list(range(n)))
+    assert ranking["tau"] == ranking["tau_within_flops"] == pytest.approx(1)
+    assert ranking["tau_interval"] == ranking["tau_within_flops_interval"] == [None, None]

@@ -3,39 +3,44 @@ from pathlib import Path
 import pytest
 
 from app.errors import InputError
-from app.rank.store import Measured, ScoreFile
+from app.rank.store import ScoreFile
+from app.scores.scorer import Scores
 
 DEFINITION = {"space": "nasbench201", "seed": 0}
 
 
 def filled(path: Path) -> ScoreFile:
     store = ScoreFile(path, DEFINITION)
-    store.add("ä|b", {"x": 1.5, "y": None}, 0.25, "cpu")
-    store.add("c", {"x": 2.0}, 0.5, "gpu")
+    store.fill("ä|b", "xy", lambda arch: {"x": 1.5, "y": None}, "cpu")
+    store.fill("c", "x", lambda arch: {"x": 2.0}, "gpu")
     return store
 
 
-def test_what_is_added_is_read_again(tmp_path: Path) -> None:
+def unexpected(arch: str) -> Scores:
+    raise AssertionError(f"{arch} is measured twice")
+
+
+def test_what_is_measured_is_read_again_and_not_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "rank" / "scores.jsonl"
     store = filled(path)
     again = ScoreFile(path, DEFINITION)
-    assert again.measured == store.measured
-    assert again.measured["ä|b"]["y"] == Measured(None, 0.25, "cpu")
-    assert again.has("ä|b", "y")
-    assert not again.has("c", "y")
-    assert not again.has("d", "x")
+    assert again == store
+    assert again["ä|b", "y"].value is None
+    assert (again["c", "x"].value, again["c", "x"].hardware) == (2.0, "gpu")
+    again.fill("ä|b", "xy", unexpected, "cpu")
+    again.fill("c", "xy", lambda arch: {"x": 2.0, "y": 1.0}, "cpu")
+    assert again["c", "y"].value == 1.0
 
 
-def test_every_cut_of_the_file_is_readable_and_loses_only_the_cut_line(tmp_path: Path) -> None:
+def test_every_cut_behind_the_first_line_loses_only_the_cut_line(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
-    filled(path)
+    store = filled(path)
     whole = path.read_bytes()
-    for length in range(0, len(whole) + 1, 5):
+    for length in range(whole.index(b"\n") + 1, len(whole) + 1, 5):
         path.write_bytes(whole[:length])
-        store = ScoreFile(path, DEFINITION)
-        assert len(store.measured) == max(0, whole[:length].count(b"\n") - 1)
-        store.add("e", {"x": 0.0}, 0.1, "cpu")
-        assert ScoreFile(path, DEFINITION).has("e", "x")
+        lines = whole[:length].count(b"\n")
+        assert {arch for arch, _ in ScoreFile(path, DEFINITION)} == {*["ä|b", "c"][: lines - 1]}
+        assert filled(path).keys() == ScoreFile(path, DEFINITION).keys() == store.keys()
 
 
 def test_another_definition_is_refused_and_the_file_left_alone(tmp_path: Path) -> None:
@@ -49,18 +54,18 @@ def test_another_definition_is_refused_and_the_file_left_alone(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "text",
-    ["nonsense\n", "[1]\n", '{"definition": {}}\n{"arch": "x"}\n', '{"definition": {}}\n{\n'],
+    ["", "nonsense\n", "[1]\n", '{"definition": {}}\n{"arch": "x"}\n', '{"definition": {}}\n{\n'],
 )
 def test_a_file_of_something_else_is_set_aside(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(text)
-    assert not ScoreFile(path, DEFINITION).measured
+    assert not ScoreFile(path, DEFINITION)
     (kept,) = tmp_path.glob("scores.jsonl.damaged-*")
     assert kept.read_text() == text
 
 
 def test_a_file_with_checksums_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
-    measured = filled(path).measured
+    measured = filled(path)
     path.write_text(path.read_text().replace("}\n", "}\t0123abcd\n"))
-    assert ScoreFile(path, DEFINITION).measured == measured
+    assert ScoreFile(path, DEFINITION) == measured
