@@ -1,7 +1,7 @@
 """The scores that the benchmark compares: their names, their measurement, their columns.
 
 Baselines read the stand-alone network, so they stay valid when the supernet or our definitions
-change, and have a file of their own.
+change, and have a file of their own; all but those in ON_SUPERNET.
 """
 
 import time
@@ -35,6 +35,9 @@ LOGARITHMIC = ("az_nas", "vkdnw_agg")
 """Sums of log(rank / n) (AZ-NAS, arXiv 2403.19232; VKDNW, arXiv 2502.04975); TE-NAS (arXiv
 2102.11535) adds ranks."""
 
+ON_SUPERNET = ("swap_supernet",)
+"""Baselines that read the supernet, so that they are kept with our own scores."""
+
 Column = Sequence[float | None]
 """One value per row of the table; None for one that is not finite."""
 
@@ -61,7 +64,8 @@ class Measurements:
     """The measured scores of a study, in two files."""
 
     def __init__(self, ours: ScoreFile, baselines: ScoreFile) -> None:
-        self._files = dict.fromkeys(SCORES, ours) | dict.fromkeys(BASELINES, baselines)
+        self._files = dict.fromkeys(BASELINES, baselines)
+        self._files |= dict.fromkeys((*SCORES, *ON_SUPERNET), ours)
 
     def __call__(self, arch: str, name: str) -> Measured:
         """A score that has been measured."""
