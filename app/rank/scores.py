@@ -29,6 +29,9 @@ LOGARITHMIC = ("az_nas", "vkdnw_agg")
 """Sums of log(rank / n) (AZ-NAS, arXiv 2403.19232; VKDNW, arXiv 2502.04975); TE-NAS (arXiv
 2102.11535) adds ranks."""
 
+ON_SUPERNET = ("swap_supernet",)
+"""Baselines that read the supernet."""
+
 
 def choose_scores(names: str | None, baselines: bool) -> list[str]:
     """The scores in a comma-separated list, or all; FLOPs and parameters in either case.
@@ -61,7 +64,8 @@ def measure(
 ) -> dict[tuple[str, str], Measured]:
     """Measure what the two files lack for the `chosen` scores of `archs`, each with its own time.
 
-    Baselines read the stand-alone network, so their file outlives the supernet.
+    Baselines read the stand-alone network, so their file outlives the supernet; all but those in
+    ON_SUPERNET, which are kept with our own scores.
     """
     parts = dict.fromkeys(part for name in chosen for part in parts_of(name))
     hardware = device_name(scorer.probe.images.device)
@@ -77,7 +81,8 @@ def measure(
                 if part in SCORES:
                     ours.fill(arch, SCORES, scorer.or_none, hardware)
                 else:
-                    baselines.fill(arch, [part], partial(baseline, part), hardware)
+                    kept = ours if part in ON_SUPERNET else baselines
+                    kept.fill(arch, [part], partial(baseline, part), hardware)
             advance()
     return {**ours, **baselines}
 

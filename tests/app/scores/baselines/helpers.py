@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import spaces
 from app.scores.trace import ProbeBatch, Trace
-from spaces import Space, Supernet
+from spaces import BatchNormMode, Space, Supernet
 
 SMALL: dict[str, dict[str, int]] = {
     "darts": {"layers": 3, "channels": 4},
@@ -36,12 +36,19 @@ def small_space(name: str) -> Space:
     return spaces.create(name, classes=3, image_size=16, options=SMALL.get(name, {}))
 
 
-def trace_of(name: str, arch: str | None = None) -> Trace:
-    """A random architecture, or `arch`, and six random images."""
+@cache
+def small_supernet(name: str) -> Supernet:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return small_space(name).supernet(BatchNormMode.UNBIASED)
+
+
+def trace_of(name: str, arch: str | None = None, on_supernet: bool = False) -> Trace:
+    """A random architecture, or `arch`, and six random images; a supernet only if it is read."""
     space = small_space(name)
     generator = torch.Generator().manual_seed(3)
     images = torch.randn(6, 3, 16, 16, generator=generator)
     labels = torch.randint(3, (6,), generator=generator)
     probe = ProbeBatch(images, labels, seed=5)
-    no_supernet = cast(Supernet, None)  # a baseline must not look at it
-    return Trace(space, no_supernet, arch or space.sample(Random(1)), probe)
+    supernet = small_supernet(name) if on_supernet else cast(Supernet, None)
+    return Trace(space, supernet, arch or space.sample(Random(1)), probe)
