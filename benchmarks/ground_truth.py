@@ -54,14 +54,7 @@ BENCHMARKS = {
 
 Tables = Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")]
 Dataset = Annotated[str, typer.Option(help="CIFAR-10: a name or an image folder.")]
-Studies = Annotated[Path, typer.Option(help="Folder of the studies.")]
-Sample = Annotated[int | None, typer.Option(min=2, help="Number of random rows per table.")]
-OddRows = Annotated[bool, typer.Option("--odd-rows", help="Use rows 1, 3, 5, … only.")]
-Spaces = Annotated[str, typer.Option(help="Names with commas between.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the results there.")]
-
-
-ALL = ",".join(BENCHMARKS)
 
 
 def table_path(tables: Path, space: str) -> Path:

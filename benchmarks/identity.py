@@ -35,7 +35,6 @@ from app.database import parse_url, sqlite_url, text_of
 from app.device import pick_device
 from app.errors import InputError
 from app.scores.reference import Reference
-from app.study import describe
 from app.supernet.checkpoint import load_checkpoint
 
 app = typer.Typer(add_completion=False)
@@ -71,20 +70,7 @@ class Tormentor:
     def act(self) -> str:
         """Do one thing at random; returns its name."""
         place = self.rng.choice(self.places)
-        action = self.rng.choice(
-            [
-                "run",
-                "kill",
-                "kill",
-                "twice",
-                "twice",
-                "delete",
-                "damage",
-                "restore",
-                "other",
-                "fresh",
-            ]
-        )
+        action = self.rng.choice(ACTIONS)
         paths = place.paths
         files = [path for path in (paths.supernet, paths.reference) if path.exists()]
         if action == "run":
@@ -141,8 +127,7 @@ class Tormentor:
                 context = prepare(config, paths, device, *open_data(config, paths, device))
             except InputError:  # files of another seed or limit
                 continue
-            state = context.training.supernet.state_dict()
-            if describe(config, state, context.reference).fingerprint != bound:
+            if context.prepared.fingerprint != bound:
                 continue
             for trial in self.rng.sample(complete, min(len(complete), 40)):
                 score = context.composite(context.scorer(trial.user_attrs["arch"]))

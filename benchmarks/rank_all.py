@@ -2,11 +2,16 @@
 
     python benchmarks/rank_all.py --tables DIR --dataset FOLDER
 
-It runs `main.py rank` on each space in turn; the same command resumes an interrupted run. After a
-change of the settings in `ground_truth.py` give another `--runs`, as `rank` refuses to mix them.
+What each part of the score, the unbiased rule and training are worth:
+
+    python benchmarks/rank_all.py --tables DIR --dataset FOLDER --no-baselines \\
+        --variants trained,untrained,biased
+
+It runs `main.py rank` on each space and supernet in turn; the same command resumes an interrupted
+run. After a change of the settings in `ground_truth.py` give another `--runs`, as `rank` refuses to
+mix them.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,14 +19,10 @@ from typing import Annotated, Any
 import typer
 from common import environment, write_results
 from ground_truth import (
-    ALL,
+    BENCHMARKS,
     EVERYWHERE,
     Dataset,
     Json,
-    OddRows,
-    Sample,
-    Spaces,
-    Studies,
     Tables,
     benchmarks_of,
     markdown_row,
@@ -30,10 +31,18 @@ from ground_truth import (
 )
 
 from app.cli import run_command
+from app.errors import one_of
 from app.options import study_options
 from app.rank.job import rank
 from app.rank.scores import choose_scores
 from app.study_file import load_config
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "trained": {},
+    "untrained": {"supernet.steps": 0},
+    "biased": {"batchnorm": "biased"},
+}
+"""Supernets: the presets' own, and others to compare with."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -44,10 +53,11 @@ def rank_all(
     given: dict[str, Any],
     tables: Tables,
     dataset: Dataset,
-    runs: Studies = Path("runs/benchmark"),
-    sample: Sample = None,
-    odd: OddRows = False,
-    spaces: Spaces = ALL,
+    runs: Annotated[Path, typer.Option(help="Folder of the studies.")] = Path("runs/benchmark"),
+    sample: Annotated[int | None, typer.Option(min=2, help="Random rows per table.")] = None,
+    odd: Annotated[bool, typer.Option("--odd-rows", help="Use rows 1, 3, 5, … only.")] = False,
+    spaces: Annotated[str, typer.Option(help="Names with commas between.")] = ",".join(BENCHMARKS),
+    variants: Annotated[str, typer.Option(help=f"Of {', '.join(VARIANTS)}.")] = "trained",
     scores: Annotated[
         str | None, typer.Option(help="Names with commas between; default: all.")
     ] = None,
@@ -55,54 +65,51 @@ def rank_all(
     json_file: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
 ) -> None:
-    """Rank every score on every space and print one table of all."""
+    """Rank every score on every space and supernet, and print one table of all."""
     chosen = choose_scores(scores, not no_baselines)
     benchmarks = benchmarks_of(spaces, tables)
+    for variant in variants.split(","):
+        if variant not in VARIANTS:
+            raise one_of(variant, "variant", list(VARIANTS))
     if odd:
         tables = odd_rows(tables, benchmarks, runs / "odd-rows")
-    options = {
-        name: EVERYWHERE | benchmark.options | given for name, benchmark in benchmarks.items()
-    }
-    place = {"dataset": dataset, "runs": runs}
-    studies = {name: load_config(name, options[name] | place) for name in benchmarks}
-
     results: dict[str, Any] = {}
-    for name, config in studies.items():
-        column = benchmarks[name].column
-        found = config.folder / "rank.json"
-        rank(config, table_path(tables, name), column, sample, scores, not no_baselines, found)
-        results[name] = json.loads(found.read_text(encoding="utf-8"))
-        results[name]["options"] = options[name]
-    summary = {"environment": environment(), "spaces": results}
-    text = markdown_text(summary, chosen)
+    for space, benchmark in benchmarks.items():
+        for variant in variants.split(","):
+            name = space if variant == "trained" else f"{space}-{variant}"
+            options = EVERYWHERE | benchmark.options | given | VARIANTS[variant]
+            place = {"dataset": dataset, "runs": runs, "name": name}
+            config = load_config(space, options | place)
+            path, column = table_path(tables, space), benchmark.column
+            results[name] = rank(config, path, column, sample, scores, not no_baselines)
+            results[name]["options"] = options
+    text = markdown_text(results, chosen)
     print(f"\n{text}", end="")
-    write_results(summary, json_file, text, markdown)
+    write_results({"environment": environment(), "studies": results}, json_file, text, markdown)
 
 
-def markdown_text(summary: dict[str, Any], scores: list[str]) -> str:
+def markdown_text(results: dict[str, Any], scores: list[str]) -> str:
     """The table, followed by the seeds, settings and hardware behind it."""
-    spaces = summary["spaces"]
-    columns = ("τ", "τ within FLOPs", "mean regret", "s/arch")
-    header = ["score", *(f"{space}: {column}" for space in spaces for column in columns)]
-    lines = [markdown_row(header), markdown_row(["---", *["---:"] * (len(header) - 1)])]
-    for score in (name for name in choose_scores(None, True) if name in scores):
-        cells = (_cells(result["scores"][score]) for result in spaces.values())
-        lines.append(markdown_row([score, *(cell for four in cells for cell in four)]))
+    header = ["τ / within FLOPs / mean regret / s", *results]
+    lines = [markdown_row(header), markdown_row(["---", *["---:"] * len(results)])]
+    for score in scores:
+        cells = (_cell(result["scores"][score]) for result in results.values())
+        lines.append(markdown_row([score, *cells]))
     lines.append("")
-    for space, result in spaces.items():
-        options = ", ".join(f"{name}={value}" for name, value in result["options"].items())
+    for name, result in results.items():
+        options = ", ".join(f"{option}={value}" for option, value in result["options"].items())
         lines.append(
-            f"- {space}: {result['architectures']} architectures of {Path(result['table']).name}, "
+            f"- {name}: {result['n']} architectures of {Path(result['table']).name}, "
             f"{result['column']}; seed {result['seed']}; {options}; on {result['hardware']}"
         )
-    lines.append(f"- {summary['environment']}")
+    lines.append(f"- {environment()}")
     return "\n".join(lines) + "\n"
 
 
-def _cells(found: dict[str, Any]) -> list[str]:
-    tau, within, regret = (found[name] for name in ("tau", "tau_within_flops", "regret_mean"))
-    shown = ["–" if value is None else f"{value:.3f}" for value in (tau, within)]
-    return [*shown, f"{regret:.2f}", f"{found['seconds_per_architecture']:.2g}"]
+def _cell(found: dict[str, Any]) -> str:
+    shown = (found[name] for name in ("tau", "tau_within_flops", "regret_mean"))
+    figures = ["–" if value is None else f"{value:.3f}" for value in shown]
+    return " / ".join([*figures, f"{found['seconds_per_architecture']:.2g}"])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
 from common import environment, write_results
@@ -31,9 +30,11 @@ from app.context import create_space, open_data
 from app.data import BatchStream, ImageData
 from app.device import device_name, pick_device
 from app.paths import StudyPaths
-from app.rank.statistics import flops_groups, kendall, kendall_within, ranks
-from app.rank.table import read_table
+from app.rank.statistics import Ranker
+from app.rank.table import canonical, read_table
+from app.rank.table import sample as random_rows
 from app.scores.composite import Composite
+from app.scores.reference import sample_architectures
 from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch
 from app.study_file import load_config
@@ -66,23 +67,18 @@ def main(
     paths = StudyPaths(config.folder)
     paths.folder.mkdir(parents=True, exist_ok=True)
     data, space = open_data(config, paths, device)
-    table = read_table(table_path(tables, SPACE), BENCHMARKS[SPACE].column)
-    table = table.canonical(space).sample(sample, seed)
-    archs = [row.arch for row in table.rows]
-    accuracy = np.array([row.accuracy for row in table.rows])
-    groups = flops_groups(np.array([float(space.cost(arch).macs) for arch in archs]))
+    rows = read_table(table_path(tables, SPACE), BENCHMARKS[SPACE].column)
+    rows = random_rows(canonical(rows, space), sample, seed)
+    archs = [row.arch for row in rows]
+    macs = [space.cost(arch).macs for arch in archs]
+    ranker = Ranker([row.accuracy for row in rows], macs, seed)
 
     found: list[dict[str, Any]] = []
 
     def report(who: str, count: int, spent: float, values: list[float | None]) -> None:
-        order = ranks(values)
-        line = {
-            "ranks by": who,
-            "steps": count,
-            "seconds of training": spent,
-            "tau": kendall(order, accuracy),
-            "tau_within_flops": kendall_within(order, accuracy, groups),
-        }
+        ranking = ranker(values)
+        line = {"ranks by": who, "steps": count, "seconds of training": spent}
+        line |= {name: ranking[name] for name in ("tau", "tau_within_flops")}
         found.append(line)
         print(
             "  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{v}" for k, v in line.items())
@@ -117,13 +113,12 @@ def ours(
     spent = time.monotonic() - begun
     probe = ProbeBatch.draw(data, config.score.images, config.seed, device)
     scorer = Scorer(space, training.supernet, probe)
-    rng = Random(config.seed)
-    reference = [scorer(space.sample(rng)) for _ in range(config.score.reference)]
-    composite = Composite(reference)
+    sample = sample_architectures(space, config.score.reference, config.seed)
+    composite = Composite([scorer.or_none(arch) for arch in sample])
     with progress_bar("Scores", len(archs)) as advance:
         values: list[float | None] = []
         for arch in archs:
-            values.append(composite(scorer(arch)))
+            values.append(composite(scorer.or_none(arch)))
             advance()
     return spent, values
 

@@ -10,7 +10,6 @@ processes with the same command share the work. `--show` prints what there is.
 
 import json
 import sys
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -30,7 +29,8 @@ from app.data import ImageData
 from app.device import device_name, pick_device
 from app.paths import StudyPaths
 from app.rank.statistics import Ranker
-from app.rank.table import Table, read_table
+from app.rank.table import Row, canonical, read_table
+from app.rank.table import sample as random_rows
 from app.scores import PARTS, VERSION
 from app.scores.composite import Composite
 from app.scores.reference import sample_architectures
@@ -105,15 +105,15 @@ def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> 
     paths = StudyPaths(config.folder)
     data, space = open_data(config, paths, device)
     supernet = trained_supernet(config, paths, device, data)
-    training = load_checkpoint(paths.supernet)
+    checkpoint = load_checkpoint(paths.supernet)
 
     rng = Random(f"paths {seed}")
     random_paths = [space.sample(rng) for _ in range(RANDOM_PATHS)]
     found = list(one_shot(supernet, data, random_paths, BATCH_SIZE, HELD_OUT))
-    losses = [loss for _, loss in training["losses"][-LAST_LOSSES:]]
+    losses = [loss for _, loss in checkpoint["losses"][-LAST_LOSSES:]]
     result = {
         **cell._asdict(),
-        "seconds": training["seconds"],
+        "seconds": checkpoint["seconds"],
         "training loss": fmean(losses) if losses else None,
         "one-shot accuracy": fmean(accuracy for accuracy, _ in found),
         "one-shot loss": fmean(loss for _, loss in found),
@@ -123,19 +123,19 @@ def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> 
     }
     if benchmark is not None:
         rows = read_table(table_path(tables, cell.space), benchmark.column)
-        rows = replace(rows, rows=rows.rows[::2]).canonical(space).sample(sample, seed)
+        rows = random_rows(canonical(rows[::2], space), sample, seed)
         probe = ProbeBatch.draw(data, config.score.images, seed, device)
         scorer = Scorer(space, supernet, probe)
         reference = sample_architectures(space, config.score.reference, seed)
-        result |= {"rows": len(rows.rows), "ranks": ranks(rows, scorer, reference, data)}
+        result |= {"rows": len(rows), "ranks": ranks(rows, scorer, reference, data)}
     return result
 
 
 def ranks(
-    rows: Table, scorer: Scorer, reference: list[str], data: ImageData
+    rows: list[Row], scorer: Scorer, reference: list[str], data: ImageData
 ) -> dict[str, tuple[float, float]]:
     """Kendall τ and τ within FLOPs of the composite, its parts and one-shot loss."""
-    archs = [row.arch for row in rows.rows]
+    archs = [row.arch for row in rows]
     composite = Composite([scorer.or_none(arch) for arch in reference])
     parts = [composite.parts(scorer.or_none(arch)) for arch in archs]
     columns = {part: [values[part] for values in parts] for part in PARTS}
@@ -143,9 +143,9 @@ def ranks(
     found = one_shot(scorer.supernet, data, archs, BATCH_SIZE, HELD_OUT)
     columns["one-shot loss"] = [-loss for _, loss in found]
     macs = [scorer.space.cost(arch).macs for arch in archs]
-    ranker = Ranker([row.accuracy for row in rows.rows], macs, seed=0)
+    ranker = Ranker([row.accuracy for row in rows], macs, seed=0)
     rankings = {name: ranker(values) for name, values in columns.items()}
-    return {name: (r.tau, r.tau_within_flops) for name, r in rankings.items()}
+    return {name: (r["tau"], r["tau_within_flops"]) for name, r in rankings.items()}
 
 
 def table(runs: Path) -> str:

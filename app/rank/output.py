@@ -13,11 +13,9 @@ from rich.table import Table as RichTable
 
 from app.rank.scores import COSTS
 from app.rank.statistics import Column, ranks
-from app.rank.table import Table
+from app.rank.table import Row
 from spaces import Cost
 
-PIPED_WIDTH = 140
-MAX_PANELS_PER_ROW = 4
 SHOWN = {
     "τ": "tau",
     "ρ": "rho",
@@ -38,8 +36,7 @@ def print_scores(results: dict[str, Any], columns: dict[str, Column]) -> None:
         table.add_column(heading, justify="right")
     for name, score in results["scores"].items():
         table.add_row(name, *(_cell(score, key) for key in SHOWN.values()))
-    width = None if sys.stdout.isatty() else PIPED_WIDTH
-    out = Console(highlight=False, markup=False, width=width)
+    out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
     out.print(table)
     missing = {name: list(values).count(None) for name, values in columns.items()}
     for count in sorted(set(missing.values()) - {0}):
@@ -56,32 +53,33 @@ def _cell(score: dict[str, Any], key: str) -> str:
     return f"{score[key]:.3f}{interval}"
 
 
-def csv_text(table: Table, costs: list[Cost], columns: dict[str, Column]) -> str:
+def csv_text(rows: list[Row], costs: list[Cost], columns: dict[str, Column]) -> str:
     """One line per architecture: accuracy, cost, and every score."""
     others = {name: values for name, values in columns.items() if name not in COSTS}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arch", "accuracy", *COSTS, *others])
-    for row, cost, *values in zip(table.rows, costs, *others.values(), strict=True):
+    for row, cost, *values in zip(rows, costs, *others.values(), strict=True):
         writer.writerow([row.arch, row.accuracy, cost.macs, cost.params, *values])
     return text.getvalue()
 
 
 def draw(
-    table: Table, costs: list[Cost], columns: dict[str, Column], scores: dict[str, Any]
+    results: dict[str, Any], rows: list[Row], costs: list[Cost], columns: dict[str, Column]
 ) -> Figure:
     """Scatter plots of the trained accuracy over the rank of each score, coloured by FLOPs."""
-    across = min(MAX_PANELS_PER_ROW, len(scores))
-    rows = -(-len(scores) // across)
-    figure = Figure(figsize=(3 * across + 1, 2.6 * rows + 0.5), dpi=100, layout="constrained")
-    accuracies = [row.accuracy for row in table.rows]
+    scores = results["scores"]
+    across = min(4, len(scores))
+    down = -(-len(scores) // across)
+    figure = Figure(figsize=(3 * across + 1, 2.6 * down + 0.5), dpi=100, layout="constrained")
+    accuracies = [row.accuracy for row in rows]
     flops = np.array([cost.macs for cost in costs]) / 1e6
     for i, (name, score) in enumerate(scores.items(), 1):
-        axes = figure.add_subplot(rows, across, i)
+        axes = figure.add_subplot(down, across, i)
         axes.set_title(f"{name}\nτ = {_cell(score, 'tau')}", fontsize="medium")
         axes.grid(alpha=0.3)
         points = axes.scatter(ranks(columns[name]), accuracies, c=flops, s=8, linewidths=0)
     figure.supxlabel("rank by score (right is best)")
-    figure.supylabel(table.column)
+    figure.supylabel(results["column"])
     figure.colorbar(points, ax=figure.axes, label="multiply–adds (M)", aspect=30)
     return figure

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 
 from app.console import progress_bar
-from app.device import device_name
 from app.errors import InputError, one_of
 from app.rank.statistics import Column, ranks
 from app.rank.store import Measured, ScoreFile
@@ -43,10 +42,10 @@ def choose_scores(names: str | None, baselines: bool) -> list[str]:
     allowed = known if baselines else ours
     chosen = allowed if names is None else [name.strip() for name in names.split(",")]
     for name in chosen:
+        if name in known and name not in allowed:
+            raise InputError(f"'{name}' is a baseline, and --no-baselines leaves those out")
         if name not in known:
             raise one_of(name, "score", allowed)
-        if name not in allowed:
-            raise InputError(f"'{name}' is a baseline, and --no-baselines leaves those out")
     return list(dict.fromkeys([*chosen, *COSTS]))
 
 
@@ -68,7 +67,6 @@ def measure(
     ON_SUPERNET, which are kept with our own scores.
     """
     parts = dict.fromkeys(part for name in chosen for part in parts_of(name))
-    hardware = device_name(scorer.probe.images.device)
 
     def baseline(name: str, arch: str) -> Scores:
         # with a trace of its own, so that no score saves time at another's cost
@@ -79,10 +77,10 @@ def measure(
         for arch in archs:
             for part in parts:
                 if part in SCORES:
-                    ours.fill(arch, SCORES, scorer.or_none, hardware)
+                    ours.fill(arch, SCORES, scorer.or_none)
                 else:
                     kept = ours if part in ON_SUPERNET else baselines
-                    kept.fill(arch, [part], partial(baseline, part), hardware)
+                    kept.fill(arch, [part], partial(baseline, part))
             advance()
     return {**ours, **baselines}
 

@@ -34,7 +34,10 @@ class Ranker:
         self.accuracy: Array = np.array(accuracy, dtype=float)
         self.flops: Array = np.array(flops, dtype=float)
         self.groups = flops_groups(self.flops)
-        self.counts = resample(len(accuracy), seed)
+        n = len(accuracy)
+        resamples = int(np.clip(4e9 / n**2, 100, 1000)) if n <= MAX_RESAMPLED else 0
+        draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+        self.counts = draws.astype(np.float32)
 
     def __call__(self, values: Column) -> dict[str, Any]:
         """Rank n values of a score; higher is better.
@@ -94,13 +97,6 @@ def regrets(score: Array, accuracy: Array, flops: Array) -> Array:
         x, y = score[flops <= budget], accuracy[flops <= budget]
         lost.append(y.max() - y[x == x.max()].mean())
     return np.array(lost)
-
-
-def resample(n: int, seed: int) -> NDArray[np.float32]:
-    """Draw resamples×n counts: 1,000 resamples up to n = 2,000, then fewer, down to 100."""
-    resamples = int(np.clip(4e9 / n**2, 100, 1000)) if n <= MAX_RESAMPLED else 0
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float32)
 
 
 def resampled_correlations(x: Array, y: Array, counts: NDArray[np.float32]) -> tuple[Array, Array]:

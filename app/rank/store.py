@@ -28,13 +28,13 @@ class Measured(NamedTuple):
 class ScoreFile(dict[tuple[str, str], Measured]):
     """Measured scores by architecture and name."""
 
-    def __init__(self, path: Path, definition: Definition) -> None:
+    def __init__(self, path: Path, definition: Definition, hardware: str) -> None:
         """Read the file, or begin it; a damaged one is set aside, but for a torn last line.
 
         Raises InputError if its scores were measured under another definition.
         """
         super().__init__()
-        self.path = path
+        self.path, self.hardware = path, hardware
         try:
             check_definition(self._read(), definition, f"the file of scores '{path}'")
         except FileNotFoundError:
@@ -44,17 +44,14 @@ class ScoreFile(dict[tuple[str, str], Measured]):
             self.clear()
             write_text(path, _line(definition=definition))
 
-    def fill(
-        self, arch: str, names: Iterable[str], measure: Callable[[str], Scores], hardware: str
-    ) -> None:
+    def fill(self, arch: str, names: Iterable[str], measure: Callable[[str], Scores]) -> None:
         """Measure the scores `names` of `arch` and keep them, unless they are there."""
         if all((arch, name) in self for name in names):
             return
         start = time.perf_counter()
         scores = measure(arch)
-        line = _line(
-            arch=arch, scores=scores, seconds=time.perf_counter() - start, hardware=hardware
-        )
+        seconds = time.perf_counter() - start
+        line = _line(arch=arch, scores=scores, seconds=seconds, hardware=self.hardware)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
         self._keep(**json.loads(line))

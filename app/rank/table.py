@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -21,42 +21,7 @@ class Row(NamedTuple):
     line: int
 
 
-@dataclass(frozen=True)
-class Table:
-    """Trained architectures in the order of the file."""
-
-    path: Path
-    column: str
-    rows: list[Row]
-
-    def sample(self, count: int, seed: int) -> "Table":
-        """Draw `count` rows, or all if there are fewer; the same seed draws the same."""
-        chosen = Random(f"rank {seed}").sample(range(len(self.rows)), min(count, len(self.rows)))
-        return replace(self, rows=[self.rows[i] for i in sorted(chosen)])
-
-    def canonical(self, space: Space) -> "Table":
-        """Write architectures as `space` does; one in several rows gets its mean accuracy.
-
-        Raises InputError with the line of the first string that is not an architecture of `space`,
-        or if all rows are the same one.
-        """
-        found: dict[str, list[Row]] = {}
-        for row in self.rows:
-            try:
-                found.setdefault(space.canonical(row.arch), []).append(row)
-            except ArchitectureError as error:
-                wrong = f"'{self.path}', line {row.line}: not an architecture of {space.name}"
-                raise InputError(f"{wrong}: {error}") from None
-        if len(found) < 2:
-            raise InputError(f"all rows of '{self.path}' are the same architecture of {space.name}")
-        if len(found) < len(self.rows):
-            counts = f"{len(self.rows)} rows, {len(found)} different architectures"
-            notice(f"'{self.path}': {counts}. The accuracies of the same one are averaged.")
-        rows = [Row(a, fmean(r.accuracy for r in same), same[0].line) for a, same in found.items()]
-        return replace(self, rows=rows)
-
-
-def read_table(path: Path, column: str) -> Table:
+def read_table(path: Path, column: str) -> list[Row]:
     """Read the architectures and the accuracies in `column` of a UTF-8 CSV file.
 
     Raises InputError for an unreadable file, a missing column, fewer than two rows, or an accuracy
@@ -86,4 +51,31 @@ def read_table(path: Path, column: str) -> Table:
         raise InputError(f"cannot read the table '{path}': {error}") from None
     if len(rows) < 2:
         raise InputError(f"the table '{path}' has {len(rows)} rows: ranking needs at least 2")
-    return Table(path, column, rows)
+    return rows
+
+
+def sample(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """Draw `count` rows, or all if there are fewer, in their order; a seed draws the same."""
+    chosen = Random(f"rank {seed}").sample(range(len(rows)), min(count, len(rows)))
+    return [rows[i] for i in sorted(chosen)]
+
+
+def canonical(rows: Sequence[Row], space: Space) -> list[Row]:
+    """Write architectures as `space` does; one in several rows gets their mean accuracy.
+
+    Raises InputError for the first string that is not an architecture of `space`, or if all rows
+    are the same one.
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        try:
+            found.setdefault(space.canonical(row.arch), []).append(row)
+        except ArchitectureError as error:
+            wrong = f"line {row.line} of the table is not an architecture of {space.name}"
+            raise InputError(f"{wrong}: {error}") from None
+    if len(found) < 2:
+        raise InputError(f"all rows of the table are the same architecture of {space.name}")
+    if len(found) < len(rows):
+        counts = f"{len(rows)} rows name {len(found)} different architectures"
+        notice(f"{counts}: the accuracies of the same one are averaged.")
+    return [Row(a, fmean(row.accuracy for row in same), same[0].line) for a, same in found.items()]

@@ -186,7 +186,7 @@ def test_files(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file"
     for read in (
         lambda: Reference.load(path),
-        lambda: ScoreFile(path, {}),
+        lambda: ScoreFile(path, {}, "cpu"),
         lambda: read_table(path, "acc"),
         lambda: load_checkpoint(path),
         lambda: check_database(sqlite_url(path)),

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from app.rank.statistics import (
@@ -9,7 +10,6 @@ from app.rank.statistics import (
     flops_groups,
     ranks,
     regrets,
-    resample,
     resampled_correlations,
 )
 
@@ -66,7 +66,7 @@ def test_only_the_order_of_a_score_matters() -> None:
 def test_resampled_correlations_agree_with_scipy_on_the_resamples(n: int) -> None:
     rng = np.random.default_rng(n)
     x, y = rng.integers(0, n // 2, n).astype(float), rng.random(n)
-    counts = resample(n, seed=0)[:20]
+    counts = Ranker(y.tolist(), [1] * n, seed=0).counts[:20]
     tau, rho = resampled_correlations(x, y, counts)
     for i, count in enumerate(counts):
         drawn = np.repeat(np.arange(n), count.astype(int))
@@ -75,12 +75,14 @@ def test_resampled_correlations_agree_with_scipy_on_the_resamples(n: int) -> Non
 
 
 def test_resamples_have_n_draws_are_seeded_and_fewer_for_large_tables() -> None:
-    counts = resample(50, seed=3)
-    assert counts.shape == (1000, 50)
-    assert (counts.sum(1) == 50).all()
-    assert (counts == resample(50, seed=3)).all()
-    assert (counts != resample(50, seed=4)).any()
-    assert len(resample(5000, seed=0)) == 160
+    def counts(n: int, seed: int) -> NDArray[np.float32]:
+        return Ranker([1.0] * n, [1] * n, seed).counts
+
+    assert counts(50, seed=3).shape == (1000, 50)
+    assert (counts(50, seed=3).sum(1) == 50).all()
+    assert (counts(50, seed=3) == counts(50, seed=3)).all()
+    assert (counts(50, seed=3) != counts(50, seed=4)).any()
+    assert len(counts(5000, seed=0)) == 160
 
 
 def test_interval_of_independent_values_is_as_wide_as_theory_says() -> None:

@@ -10,9 +10,9 @@ DEFINITION = {"space": "nasbench201", "seed": 0}
 
 
 def filled(path: Path) -> ScoreFile:
-    store = ScoreFile(path, DEFINITION)
-    store.fill("ä|b", "xy", lambda arch: {"x": 1.5, "y": None}, "cpu")
-    store.fill("c", "x", lambda arch: {"x": 2.0}, "gpu")
+    store = ScoreFile(path, DEFINITION, "cpu")
+    store.fill("ä|b", "xy", lambda arch: {"x": 1.5, "y": None})
+    store.fill("c", "x", lambda arch: {"x": 2.0})
     return store
 
 
@@ -23,12 +23,12 @@ def unexpected(arch: str) -> Scores:
 def test_what_is_measured_is_read_again_and_not_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "rank" / "scores.jsonl"
     store = filled(path)
-    again = ScoreFile(path, DEFINITION)
+    again = ScoreFile(path, DEFINITION, "cpu")
     assert again == store
     assert again["ä|b", "y"].value is None
-    assert (again["c", "x"].value, again["c", "x"].hardware) == (2.0, "gpu")
-    again.fill("ä|b", "xy", unexpected, "cpu")
-    again.fill("c", "xy", lambda arch: {"x": 2.0, "y": 1.0}, "cpu")
+    assert (again["c", "x"].value, again["c", "x"].hardware) == (2.0, "cpu")
+    again.fill("ä|b", "xy", unexpected)
+    again.fill("c", "xy", lambda arch: {"x": 2.0, "y": 1.0})
     assert again["c", "y"].value == 1.0
 
 
@@ -39,8 +39,10 @@ def test_every_cut_behind_the_first_line_loses_only_the_cut_line(tmp_path: Path)
     for length in range(whole.index(b"\n") + 1, len(whole) + 1, 5):
         path.write_bytes(whole[:length])
         lines = whole[:length].count(b"\n")
-        assert {arch for arch, _ in ScoreFile(path, DEFINITION)} == {*["ä|b", "c"][: lines - 1]}
-        assert filled(path).keys() == ScoreFile(path, DEFINITION).keys() == store.keys()
+        assert {arch for arch, _ in ScoreFile(path, DEFINITION, "cpu")} == {
+            *["ä|b", "c"][: lines - 1]
+        }
+        assert filled(path).keys() == ScoreFile(path, DEFINITION, "cpu").keys() == store.keys()
 
 
 def test_another_definition_is_refused_and_the_file_left_alone(tmp_path: Path) -> None:
@@ -48,7 +50,7 @@ def test_another_definition_is_refused_and_the_file_left_alone(tmp_path: Path) -
     filled(path)
     before = path.read_bytes()
     with pytest.raises(InputError, match=r"made with seed = 0, not 1"):
-        ScoreFile(path, {**DEFINITION, "seed": 1})
+        ScoreFile(path, {**DEFINITION, "seed": 1}, "cpu")
     assert path.read_bytes() == before
 
 
@@ -59,7 +61,7 @@ def test_another_definition_is_refused_and_the_file_left_alone(tmp_path: Path) -
 def test_a_file_of_something_else_is_set_aside(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(text)
-    assert not ScoreFile(path, DEFINITION)
+    assert not ScoreFile(path, DEFINITION, "cpu")
     (kept,) = tmp_path.glob("scores.jsonl.damaged-*")
     assert kept.read_text() == text
 
@@ -68,4 +70,4 @@ def test_a_file_with_checksums_of_an_earlier_version_is_read(tmp_path: Path) -> 
     path = tmp_path / "scores.jsonl"
     measured = filled(path)
     path.write_text(path.read_text().replace("}\n", "}\t0123abcd\n"))
-    assert ScoreFile(path, DEFINITION) == measured
+    assert ScoreFile(path, DEFINITION, "cpu") == measured

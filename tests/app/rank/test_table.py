@@ -4,7 +4,7 @@ import pytest
 
 import spaces
 from app.errors import InputError
-from app.rank.table import read_table
+from app.rank.table import canonical, read_table, sample
 
 CELL = "|{0}~0|+|{0}~0|{0}~1|+|{0}~0|{0}~1|{0}~2|"
 SKIP, POOL = CELL.format("skip_connect"), CELL.format("avg_pool_3x3")
@@ -22,16 +22,16 @@ def test_byte_order_marks_line_ends_and_blank_lines_do_not_matter(
 ) -> None:
     lines = ["acc,arch", f"1,{SKIP}", "", f"2.5,{POOL}", ""]
     table = read_table(written(tmp_path, end.join(lines), encoding), "acc")
-    assert [(row.arch, row.accuracy) for row in table.rows] == [(SKIP, 1), (POOL, 2.5)]
+    assert [(row.arch, row.accuracy) for row in table] == [(SKIP, 1), (POOL, 2.5)]
 
 
 def test_rows_of_one_architecture_are_averaged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, f"acc,arch\n1,{SKIP}\n2.5,{POOL}\n4,{SKIP}\n")
-    table = read_table(path, "acc").canonical(spaces.create("nasbench201", 10, 16, {}))
-    assert [(row.arch, row.accuracy) for row in table.rows] == [(SKIP, 2.5), (POOL, 2.5)]
-    assert "3 rows, 2 different architectures" in capsys.readouterr().err
+    table = canonical(read_table(path, "acc"), spaces.create("nasbench201", 10, 16, {}))
+    assert [(row.arch, row.accuracy) for row in table] == [(SKIP, 2.5), (POOL, 2.5)]
+    assert "3 rows name 2 different architectures" in capsys.readouterr().err
 
 
 def test_isomorphic_cells_are_one_architecture(tmp_path: Path) -> None:
@@ -41,11 +41,11 @@ def test_isomorphic_cells_are_one_architecture(tmp_path: Path) -> None:
     chain = "100101:conv3x3-bn-relu|conv1x1-bn-relu"
     rows = zip([*branches, chain], (90, 92, 80), strict=True)
     path = written(tmp_path, "arch,acc\n" + "".join(f"{arch},{acc}\n" for arch, acc in rows))
-    table = read_table(path, "acc").canonical(space)
-    assert [row.accuracy for row in table.rows] == [91, 80]
+    table = canonical(read_table(path, "acc"), space)
+    assert [row.accuracy for row in table] == [91, 80]
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
     with pytest.raises(InputError, match="are the same architecture of nasbench101"):
-        read_table(path, "acc").canonical(space)
+        canonical(read_table(path, "acc"), space)
 
 
 def test_quoted_commas_and_line_breaks_are_read_and_lines_counted(tmp_path: Path) -> None:
@@ -69,14 +69,14 @@ def test_an_accuracy_that_is_no_finite_number_is_named(tmp_path: Path, text: str
         ("arch,cifar10,cifar100\n", "no column 'acc'; its columns: arch, cifar10, cifar100"),
         ("arch,acc\n", "has 0 rows"),
         ("arch,acc\nx,1\n", "at least 2"),
-        ("acc,arch\n1,x\n2\n3", r"line 4: not an architecture of nasbench201"),
+        ("acc,arch\n1,x\n2\n3", r"line 4 of the table is not an architecture of nasbench201"),
     ],
 )
 def test_what_cannot_be_ranked(tmp_path: Path, text: str, complaint: str) -> None:
     space = spaces.create("nasbench201", 10, 16, {})
     text = text.replace(",x", f",{SKIP}").replace("\n2\n", f"\n2,{POOL}\n")
     with pytest.raises(InputError, match=complaint):
-        read_table(written(tmp_path, text), "acc").canonical(space)
+        canonical(read_table(written(tmp_path, text), "acc"), space)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -90,16 +90,15 @@ def test_architectures_become_canonical(tmp_path: Path) -> None:
     space = spaces.create("mobilenet", 10, 32, {})
     arch, spaced, other = ",".join("0" * 21), " , ".join("0" * 21), ",".join("1" * 21)
     path = written(tmp_path, f'arch,acc\n"{spaced}",1\n"{other}",2\n')
-    rows = read_table(path, "acc").canonical(space).rows
+    rows = canonical(read_table(path, "acc"), space)
     assert [row.arch for row in rows] == [arch, other]
 
 
 def test_sample_is_seeded_ordered_and_at_most_everything(tmp_path: Path) -> None:
     path = written(tmp_path, "arch,acc\n" + "".join(f"a{i},{i}\n" for i in range(50)))
     table = read_table(path, "acc")
-    sample = table.sample(10, seed=0)
-    drawn = [row.accuracy for row in sample.rows]
+    drawn = sample(table, 10, seed=0)
     assert len(drawn) == 10
-    assert drawn == sorted(drawn)
-    assert table.sample(10, seed=0) == sample != table.sample(10, seed=1)
-    assert table.sample(99, seed=0) == table
+    assert drawn == sorted(drawn, key=lambda row: row.accuracy)
+    assert sample(table, 10, seed=0) == drawn != sample(table, 10, seed=1)
+    assert sample(table, 99, seed=0) == table
