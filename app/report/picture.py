@@ -37,6 +37,7 @@ def write_picture(path: Path, data: ReportData) -> None:
             limit = search.max_flops / cost.scale
             axes.axvline(limit, color="grey", linestyle="--", label="--max-flops")
         axes.set_xscale("log")
+        axes.tick_params(axis="x", which="both", pad=4)
         for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             axis("{x:g}")
         axes.set(xlabel=cost.title, ylabel="score (sum of log-quantiles)")
