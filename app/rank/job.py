@@ -87,12 +87,12 @@ def rank(
         stem = re.sub(r"[^\w.-]+", "_", f"{table.stem}-{column}")
         csv_file, picture = (paths.rank / f"{stem}.{suffix}" for suffix in ("csv", "png"))
         json_files = [paths.rank / f"{stem}.json", *([json_file] if json_file else [])]
-        print_scores(results, columns)
         write_text(csv_file, csv_text(rows, costs, columns))
         figure = draw(results, rows, costs, columns)
         write_atomically(picture, lambda file: figure.savefig(file, format="png"))
         for path in json_files:
             write_json(path, results)
+        print_scores(results, columns)
         for path in (csv_file, picture, *json_files, our_file.path, baseline_file.path):
             print(path)
         return results
