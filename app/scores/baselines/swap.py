@@ -77,7 +77,7 @@ def distinct_patterns(outputs: Iterable[Tensor]) -> int:
     of which there may be no more than 63.
     """
     codes = [pattern_codes(output) for output in outputs]
-    return len(set(torch.cat(codes).tolist())) if codes else 0
+    return len(torch.unique(torch.cat(codes))) if codes else 0
 
 
 def pattern_codes(output: Tensor) -> Tensor:
