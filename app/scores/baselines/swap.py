@@ -1,6 +1,7 @@
 """SWAP, sample-wise activation patterns (arXiv 2403.04161)."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from statistics import fmean
 
 import torch
@@ -10,6 +11,7 @@ from app.scores import BASELINES
 from app.scores.baselines.networks import redraw, unit, watch
 from app.scores.baselines.te_nas import thinnest
 from app.scores.trace import ACTIVATIONS, Trace
+from spaces import FeatureNode
 
 SAMPLES = 16
 """Images; the value of the authors' code."""
@@ -19,20 +21,28 @@ INITIALISATIONS = 8
 
 @BASELINES.register("swap")
 def swap(trace: Trace) -> float:
-    """Mean number of patterns over several initialisations of a thin network fed the raw image.
+    """Mean number of patterns over several initialisations of the stand-alone network."""
+    network, seed = trace.fresh_network(), trace.probe.seed
+    images = trace.probe.images[:SAMPLES]
+    networks = (redraw(network, unit, seed + i) for i in range(INITIALISATIONS))
+    return fmean(distinct_patterns(activations(network, images)) for network in networks)
 
-    The authors rank DARTS with a single cell of three channels and no stem. Here the network is
-    the thinnest that the space has, and its stem passes the image on.
+
+@BASELINES.register("swap_cell")
+def swap_cell(trace: Trace) -> float:
+    """The same for the first cell alone, a few channels wide and fed the raw image.
+
+    So the authors' code ranks DARTS. In a chain of layers the first layer is the cell.
     """
     images, seed = trace.probe.images[:SAMPLES], trace.probe.seed
-    thin = Trace(thinnest(trace.space), trace.supernet, trace.arch, trace.probe)
-    network = thin.fresh_network()
-    stem = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+    thin = thinnest(trace.space, images.shape[1])
+    network = Trace(thin, trace.supernet, trace.arch, trace.probe).fresh_network()
+    stem = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     counts = []
     for i in range(INITIALISATIONS):
         redraw(network, unit, seed + i)
         pass_on(stem)
-        counts.append(distinct_patterns(activations(network, images)))
+        counts.append(distinct_patterns(activations(network, images, first_cell=True)))
     return fmean(counts)
 
 
@@ -42,10 +52,20 @@ def swap_supernet(trace: Trace) -> float:
     return float(distinct_patterns(a[:SAMPLES] for a in trace.activations))
 
 
-def activations(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """The output of each activation function."""
+def activations(network: nn.Module, images: Tensor, first_cell: bool = False) -> list[Tensor]:
+    """The output of each activation function; with `first_cell`, up to the first feature node."""
+    nodes = (m for m in network.modules() if isinstance(m, FeatureNode) and m.searched)
     outputs: list[Tensor] = []
-    with torch.no_grad(), watch(network, ACTIVATIONS, lambda _, y: outputs.append(y)):
+    passed: list[bool] = []
+
+    def keep(_: Tensor, output: Tensor) -> None:
+        if not passed:
+            outputs.append(output)
+
+    with torch.no_grad(), watch(network, ACTIVATIONS, keep), ExitStack() as hooks:
+        if first_cell:
+            hook = next(nodes).register_forward_hook(lambda *_: passed.append(True))
+            hooks.callback(hook.remove)
         network(images)
     return outputs
 
@@ -57,7 +77,7 @@ def distinct_patterns(outputs: Iterable[Tensor]) -> int:
     of which there may be no more than 63.
     """
     codes = [pattern_codes(output) for output in outputs]
-    return len(set(torch.cat(codes).tolist())) if codes else 0
+    return len(torch.unique(torch.cat(codes))) if codes else 0
 
 
 def pattern_codes(output: Tensor) -> Tensor:

@@ -85,8 +85,8 @@ def patches(images: Tensor, seed: int) -> Tensor:
     return columns[order[:PATCHES].to(columns.device)]
 
 
-def thinnest(space: Space) -> Space:
-    """The space with the smallest value that each of its options accepts.
+def thinnest(space: Space, smallest: int = 1) -> Space:
+    """The space with the smallest value, from `smallest` up, that each of its options accepts.
 
     Of options that are fractions, such as a width multiplier, the multiples of 1/16 are tried.
     """
@@ -94,7 +94,7 @@ def thinnest(space: Space) -> Space:
         if field.name in ("classes", "image_size"):
             continue
         full = getattr(space, field.name)
-        values = range(1, full) if isinstance(full, int) else np.arange(1, 16 * full) / 16
+        values = range(smallest, full) if isinstance(full, int) else np.arange(1, 16 * full) / 16
         for value in values:
             try:
                 space = replace(space, **{field.name: type(full)(value)})

@@ -4,6 +4,7 @@ from torch import nn
 
 import spaces
 from app.scores.baselines.swap import activations, distinct_patterns, pass_on, pattern_codes
+from spaces import FeatureNode
 from tests.app.scores.baselines.helpers import linear, pixels, trace_of
 
 IMAGES = pixels([[1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
@@ -17,6 +18,15 @@ def test_patterns_are_compared_over_images(kind: type[nn.Module]) -> None:
     assert pattern_codes(outputs[0]).tolist() == [0b011, 0b110, 0b011]
     assert distinct_patterns(outputs) == 2
     assert distinct_patterns([*outputs, torch.ones(3, 1)]) == 3
+
+
+def test_the_first_cell_ends_at_its_feature_node() -> None:
+    stem = nn.Sequential(nn.Flatten(), nn.ReLU(), FeatureNode(searched=False))
+    cell = nn.Sequential(linear([[1.0, 0.0], [-1.0, 0.0]]), nn.ReLU(), FeatureNode())
+    network = nn.Sequential(stem, *cell, nn.ReLU(), FeatureNode())
+    assert len(activations(network, IMAGES)) == 3
+    assert [a.shape[1] for a in activations(network, IMAGES, first_cell=True)] == [2, 2]
+    assert len(activations(network, IMAGES)) == 3  # the hook is gone
 
 
 def test_without_activations_there_is_no_pattern() -> None:
