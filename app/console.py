@@ -4,7 +4,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import (
@@ -29,7 +29,8 @@ def print_anything() -> None:
     """Escape the characters that terminal or pipe cannot encode, where printing them would fail."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):  # some other file has taken the stream's place
+                stream.reconfigure(errors="backslashreplace")
 
 
 def notice(text: str) -> None:

@@ -47,7 +47,7 @@ def test_what_is_wrong_with_one_is_said_escaped(
     assert r"odd\udcff\x1b[31m<b>" in capsys.readouterr().err
     assert main([*study, str(tmp_path / ODD)]) == 2
     error = capsys.readouterr().err
-    assert r"odd\udcff\x1b[31m" in error and "no UTF-8" in error and error.count("\n") == 1
+    assert r"odd\udcff\x1b[31m" in error and "not UTF-8" in error and error.count("\n") == 1
     assert not (tmp_path / ODD).exists()
 
 
