@@ -63,8 +63,13 @@ def load_config(
 
 def study_command(command: str, config: StudyConfig, *options: str) -> str:
     """Return a command on a study that was run, quoted for a shell."""
-    runs = [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
-    return shlex.join(["python", "main.py", command, "--study", config.name, *runs, *options])
+    words = ["python", "main.py", command, "--study", config.name]
+    return shlex.join([*words, *runs_option(config), *options])
+
+
+def runs_option(config: StudyConfig) -> list[str]:
+    """Return the `--runs` option of a command on a study, if it needs one."""
+    return [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -54,12 +54,6 @@ def scaled(channels: int, width: float) -> int:
     return rounded if rounded >= 0.9 * channels * width else rounded + 8
 
 
-def check_width(width: float) -> None:
-    """Raises ValueError for a width that no network can have."""
-    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= MAX_WIDTH:
-        raise ValueError(f"width must be a number above 0 and at most {MAX_WIDTH}, not {width!r}")
-
-
 def layer_shapes(
     inputs: int, size: int, stages: Iterable[tuple[int, int, int]], width: float = 1.0
 ) -> tuple[LayerShape, ...]:
@@ -183,6 +177,43 @@ class LayeredSpace(Space):
                 + count(trunk.head, last.outputs, last.size_out, last.size_out)
                 + count(trunk.classifier, self.features)
             )
+
+
+@dataclass(frozen=True)
+class ScalableSpace(LayeredSpace):
+    """A layered space with a `width`, for images of any size.
+
+    Attributes:
+        head_channels: Channels of the head at width 1.
+    """
+
+    head_channels: ClassVar[int]
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a width that no network can have."""
+        width = self.width
+        is_number = isinstance(width, int | float) and not isinstance(width, bool)
+        if not is_number or not 0 < width <= MAX_WIDTH:
+            raise ValueError(
+                f"width must be a number above 0 and at most {MAX_WIDTH}, not {width!r}"
+            )
+
+    @property
+    def features(self) -> int:
+        """Channels of the head, which the classifier reads."""
+        return scaled(self.head_channels, self.width)
+
+    @property
+    def first_stride(self) -> int:
+        """Stride of the stem, and of the first searched layer that has one."""
+        return 1 if self.image_size <= 64 else 2
+
+    @property
+    def stem_size(self) -> int:
+        """Height of the stem's output in pixels."""
+        return -(-self.image_size // self.first_stride)
 
 
 @cache

@@ -13,7 +13,7 @@ from torch import nn
 from spaces import register
 from spaces.base import ArchitectureError
 from spaces.batchnorm import BatchNormMode
-from spaces.layered import LayeredSpace, LayerShape, check_width, layer_shapes, scaled
+from spaces.layered import LayerShape, ScalableSpace, layer_shapes, scaled
 from spaces.ops import MBConv, Skip, conv
 from spaces.sketch import Layer
 
@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 @register
 @dataclass(frozen=True)
-class MnasNet(LayeredSpace):
+class MnasNet(ScalableSpace):
     """Stem 3×3 to 32, seven searched blocks of MBConv layers, 1×1 to 1280, classifier.
 
     A modern space for your own images: SiLU, squeeze-and-excitation, elastic depth. `width`
@@ -66,29 +66,14 @@ class MnasNet(LayeredSpace):
     labels = {code: code for code in LAYERS} | {SKIP: SKIP}
     blocks = LAYERS
     separator = "-"
-
-    width: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a bad width."""
-        check_width(self.width)
-
-    @property
-    def features(self) -> int:
-        """1280 at width 1."""
-        return scaled(HEAD, self.width)
-
-    @property
-    def _first_stride(self) -> int:
-        return 1 if self.image_size <= 64 else 2
+    head_channels = HEAD
 
     @cached_property
     def layers(self) -> tuple[LayerShape, ...]:
         """The shapes of the 22 layers."""
-        strides = (STRIDES[0], self._first_stride, *STRIDES[2:])
+        strides = (STRIDES[0], self.first_stride, *STRIDES[2:])
         stages = zip(WIDTHS, DEPTHS, strides, strict=True)
-        size = -(-self.image_size // self._first_stride)
-        return layer_shapes(STEM, size, stages, self.width)
+        return layer_shapes(STEM, self.stem_size, stages, self.width)
 
     def distributions(self) -> dict[str, CategoricalDistribution]:
         """Four choices per block: `block 1 expansion`, `kernel`, `layers` and `se`."""
@@ -139,7 +124,7 @@ class MnasNet(LayeredSpace):
     def stem(self, bn_mode: BatchNormMode) -> nn.Module:
         """Images to 32 channels."""
         channels = scaled(STEM, self.width)
-        stem = conv(3, channels, 3, self._first_stride)
+        stem = conv(3, channels, 3, self.first_stride)
         return nn.Sequential(stem, bn_mode.last(channels), nn.SiLU(inplace=True))
 
     def head(self, bn_mode: BatchNormMode) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import nn
 from spaces import register
 from spaces.base import ArchitectureError
 from spaces.batchnorm import BatchNormMode
-from spaces.layered import LayeredSpace, LayerShape, check_width, layer_shapes, scaled
+from spaces.layered import LayerShape, ScalableSpace, layer_shapes, scaled
 from spaces.ops import MBConv, Skip, conv
 
 SKIP = "-1"
@@ -21,7 +21,7 @@ STEM, FIRST, HEAD = 40, 24, 1728
 
 @register
 @dataclass(frozen=True)
-class MobileNet(LayeredSpace):
+class MobileNet(ScalableSpace):
     """Stem 3×3 to 40, MBConv to 24, 21 searched layers, 1×1 to 1728, classifier.
 
     The space for your own images: 2·10¹⁷ networks small enough for a phone, at any image size.
@@ -40,37 +40,22 @@ class MobileNet(LayeredSpace):
     labels = {code: f"k{k} e{e}" for code, (k, e) in BLOCKS.items()} | {SKIP: "skip"}
     blocks = BLOCKS
     separator = ","
-
-    width: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a bad width."""
-        check_width(self.width)
-
-    @property
-    def features(self) -> int:
-        """1728 at width 1."""
-        return scaled(HEAD, self.width)
-
-    @property
-    def _first_stride(self) -> int:
-        return 1 if self.image_size <= 64 else 2
+    head_channels = HEAD
 
     @cached_property
     def layers(self) -> tuple[LayerShape, ...]:
         """The shapes of the 21 layers. A stage is given as channels, layers and first stride."""
         stages = (
-            (32, 4, self._first_stride),
+            (32, 4, self.first_stride),
             *((56, 4, 2), (112, 4, 2), (128, 4, 1), (256, 4, 2), (432, 1, 1)),
         )
-        size = -(-self.image_size // self._first_stride)
-        return layer_shapes(FIRST, size, stages, self.width)
+        return layer_shapes(FIRST, self.stem_size, stages, self.width)
 
     def stem(self, bn_mode: BatchNormMode) -> nn.Module:
         """Images to 24 channels."""
         stem = scaled(STEM, self.width)
         return nn.Sequential(
-            conv(3, stem, 3, self._first_stride),
+            conv(3, stem, 3, self.first_stride),
             bn_mode.last(stem),
             nn.ReLU6(inplace=True),
             MBConv(stem, scaled(FIRST, self.width), 3, 1, 1, bn_mode),

@@ -2,13 +2,12 @@
 
 import json
 import shlex
-from pathlib import Path
 from typing import Any
 
 from app.config import StudyConfig
 from app.options import OPTIONS
 from app.report.data import ReportData
-from app.study_file import load_config, presets, study_command
+from app.study_file import load_config, presets, runs_option, study_command
 from app.trained import Result
 
 NAMES = {option.field: name.replace("_", "-") for name, option in OPTIONS.items()}
@@ -47,7 +46,7 @@ def run_command(config: StudyConfig) -> str:
                 words += [f"--{NAMES[field]}", text]
         else:
             settings += ["--set", f"{field}={_toml(value)}"]
-    return shlex.join([*words, *settings, *_runs(config)])
+    return shlex.join([*words, *settings, *runs_option(config)])
 
 
 def retrain_command(config: StudyConfig, result: Result) -> str:
@@ -55,10 +54,6 @@ def retrain_command(config: StudyConfig, result: Result) -> str:
     network = f"--{'baseline' if result.is_baseline else 'arch'}={result.network}"
     seed = [] if result.seed == config.seed else ["--seed", str(result.seed)]
     return study_command("retrain", config, network, *result.recipe.arguments(), *seed)
-
-
-def _runs(config: StudyConfig) -> list[str]:
-    return [] if config.runs == Path("runs") else ["--runs", str(config.runs)]
 
 
 def _flat(config: StudyConfig) -> dict[str, Any]:
