@@ -47,6 +47,9 @@ def run(
     given: Given,
     study: Study = "mobilenet",
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the study first.")] = False,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Score known networks anew if scores are outdated.")
+    ] = False,
 ) -> None:
     """Run or resume a study: supernet → search → report."""
     if context.invoked_subcommand:
@@ -55,7 +58,7 @@ def run(
     from app.run import run as run_study
     from app.study_file import load_config
 
-    run_study(load_config(study, given, resume=False if fresh else None), fresh)
+    run_study(load_config(study, given, resume=False if fresh else None), fresh, rescore)
 
 
 def _check_before_command(context: typer.Context) -> None:

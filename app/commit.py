@@ -24,7 +24,7 @@ from optuna.storages._rdb.models import (
     TrialValueModel,
 )
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import func, insert, select
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
@@ -127,6 +127,24 @@ class StudyWriter:
             rows = _attribute_rows([(i, {FINGERPRINT: fingerprint}) for i in ids])
             if rows:
                 session.execute(insert(TrialUserAttributeModel), rows)
+
+    def replace(self, successor: Study, old_name: str, queue: Iterable[dict[str, Any]]) -> None:
+        """Give the study's name to an empty `successor`, with these choices queued there."""
+        with self._transaction() as session:
+            old = StudyModel.find_or_raise_by_id(self.study_id, session)
+            name, old.study_name = old.study_name, old_name
+            session.flush()  # no two studies have one name
+            new = StudyModel.find_or_raise_by_id(successor._study_id, session)
+            new.study_name = name
+            rows: list[tuple[Any, FrozenTrial]] = []
+            for number, choices in enumerate(queue):
+                attrs = {"fixed_params": choices}
+                trial = create_trial(state=TrialState.WAITING, system_attrs=attrs)
+                row = TrialModel(study_id=new.study_id, number=number, state=trial.state)
+                rows.append((row, trial))
+            session.add_all(row for row, _ in rows)
+            session.flush()
+            _insert_rows(session, rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:

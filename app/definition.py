@@ -14,6 +14,11 @@ WAYS_OUT = (
     "or --fresh to delete the study and start again"
 )
 
+RESCORE = "give --rescore to score its networks anew, or "
+
+OF_NETWORKS = ("space", "space_options", "dataset fingerprint", "image_size", "search")
+"""Fields and tables of a definition that `--rescore` does not change; the others decide scores."""
+
 DEFAULTS: Definition = {
     "search.objectives": ["flops"],
     "supernet.bn_groups": 1,
@@ -33,12 +38,24 @@ def check_definition(
             f"{what} adds up latencies from a table of operations, and this version measures whole "
             "networks: give --study-name NAME for a study beside it, or --fresh to start it again"
         )
-    for key in sorted(stored.keys() | given.keys()):
-        if stored.get(key) != given.get(key):
-            raise InputError(
-                f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: "
-                f"{ways_out}"
-            )
+    if key := difference(stored, given):
+        raise InputError(
+            f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: {ways_out}"
+        )
+
+
+def difference(stored: Definition, given: Definition) -> str | None:
+    """The first field in which two definitions differ."""
+    stored, given = DEFAULTS | stored, DEFAULTS | given
+    return next(
+        (k for k in sorted(stored.keys() | given.keys()) if stored.get(k) != given.get(k)), None
+    )
+
+
+def of_networks(definition: Definition) -> Definition:
+    """What decides which networks a study has and what they cost, whatever their scores."""
+    fields = (DEFAULTS | definition).items()
+    return {key: value for key, value in fields if key.partition(".")[0] in OF_NETWORKS}
 
 
 def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:

@@ -21,24 +21,34 @@ from app.data import ImageData
 from app.database import is_sqlite, shown
 from app.definition import study_definition
 from app.device import device_name, pick_device
-from app.errors import InputError
 from app.latency import machine
 from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
 from app.report.terminal import print_front
+from app.rescore import rescore
 from app.sampling import cost_range
 from app.search import search
 from app.storage import check_database, delete_study, open_storage
-from app.study import bind, check_machine, find_study, has_trials, open_study, read_prepared
+from app.study import (
+    bind,
+    check_machine,
+    check_not_searched,
+    find_study,
+    has_trials,
+    open_study,
+    read_prepared,
+)
 from app.supernet import distributed
 from spaces import Space
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
-def run(config: StudyConfig, fresh: bool = False) -> None:
+def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
     """Run a study, or resume it; every finished stage is left as it is.
+
+    `fresh` deletes it first, `anew` scores its networks anew where their scores are out of date.
 
     Of the processes that torchrun starts, all but rank 0 only take part in the training.
     """
@@ -59,12 +69,10 @@ def run(config: StudyConfig, fresh: bool = False) -> None:
             storage = open_storage(url)
             searched = locks.is_searched(url, config.name)
             if fresh:
-                if searched:
-                    raise InputError(
-                        f"another process is searching study '{config.name}': wait for it, or "
-                        "give --study-name NAME for a study beside it"
-                    )
+                check_not_searched(config.name, searched)
                 discard(storage, config, paths)
+            elif anew:
+                config = rescore(config, paths, storage, data, space, searched)
             study = begin(config, paths, storage, data, space, device)
             bound = read_prepared(study) if has_trials(study) else None
             context = prepare(config, paths, device, data, space, bound)

@@ -17,7 +17,13 @@ from torch import Tensor
 
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import CostName, StudyConfig
-from app.definition import Definition, check_definition
+from app.definition import (
+    RESCORE,
+    WAYS_OUT,
+    Definition,
+    check_definition,
+    of_networks,
+)
 from app.errors import InputError
 from app.scores.reference import Reference
 from spaces import Space
@@ -68,7 +74,10 @@ def open_study(
     """
     study = find_study(storage, name)
     if study is not None and has_trials(study):
-        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
+        stored = study.user_attrs[DEFINITION]
+        only_scores = of_networks(stored) == of_networks(definition)
+        ways_out = RESCORE + WAYS_OUT if only_scores else WAYS_OUT
+        check_definition(stored, definition, f"study '{name}'", ways_out)
         return study
     wanted = directions(objectives)
     if study is not None and study.directions != wanted:
@@ -80,6 +89,15 @@ def open_study(
         study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
     study.set_user_attr(DEFINITION, definition)
     return study
+
+
+def check_not_searched(name: str, searched: bool) -> None:
+    """Raises InputError if the study that is to be replaced is being searched."""
+    if searched:
+        raise InputError(
+            f"another process is searching study '{name}': wait for it, or "
+            "give --study-name NAME for a study beside it"
+        )
 
 
 def has_trials(study: Study) -> bool:
