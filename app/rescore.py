@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from app.atomic import DamagedError, set_aside
 from app.commit import StudyWriter
@@ -58,8 +58,7 @@ def rescore(
             set_aside(paths.reference, "it belongs to the former scores", "outdated")
         _replace(study, storage, config, definition)
         study = find_study(storage, config.name)
-    states = (TrialState.COMPLETE, TrialState.WAITING)
-    known = len(study.get_trials(deepcopy=False, states=states)) if study else 0
+    known = len(completed_trials(study)) + len(_waiting(study)) if study else 0
     trials = max(config.search.trials, known)
     return config.model_copy(update={"search": config.search.model_copy(update={"trials": trials})})
 
@@ -69,8 +68,7 @@ def _replace(
 ) -> None:
     """Queue all networks of the study in a new one of its name; the old one stays beside it."""
     choices = {trial.user_attrs["arch"]: trial.params for trial in completed_trials(study)}
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    queue = [*choices.values(), *(t.system_attrs.get("fixed_params", {}) for t in waiting)]
+    others = [trial.system_attrs.get("fixed_params", {}) for trial in _waiting(study)]
     version = study.user_attrs[DEFINITION].get("score version")
     old_name = f"{config.name} (score version {version})"
     if old_name in optuna.get_all_study_names(storage):
@@ -83,4 +81,8 @@ def _replace(
     )
     successor.set_user_attr(DEFINITION, definition)
     with closing(StudyWriter(config.storage_url, study)) as writer:
-        writer.replace(successor, old_name, queue)
+        writer.replace(successor, old_name, [*choices.values(), *others])
+
+
+def _waiting(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
