@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import spaces
 from app import scores
 from app.config import StudyConfig
 from app.data import ImageData
 from app.errors import InputError
+from spaces.fingerprint import fingerprint
 
 Definition = dict[str, Any]
 
@@ -22,6 +24,9 @@ DEFAULTS: Definition = {
 }
 """What fields mean where a definition of an earlier or later version lacks them."""
 
+FINGERPRINTS = ("space fingerprint", "supernet.space fingerprint")
+"""Definitions of earlier versions lack these, and are believed."""
+
 
 def check_definition(
     stored: Definition, given: Definition, what: str, ways_out: str = WAYS_OUT
@@ -33,6 +38,13 @@ def check_definition(
             f"{what} adds up latencies from a table of operations, and this version measures whole "
             "networks: give --study-name NAME for a study beside it, or --fresh to start it again"
         )
+    for key in FINGERPRINTS:
+        if stored.setdefault(key, given.get(key)) != given.setdefault(key, stored[key]):
+            raise InputError(
+                f"the files of space '{given['space']}' have changed since {what} was made: "
+                "restore them, give --study-name NAME for a study beside it, or --fresh to delete "
+                "the study and start again"
+            )
     for key in sorted(stored.keys() | given.keys()):
         if stored.get(key) != given.get(key):
             raise InputError(
@@ -48,6 +60,7 @@ def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
         "batchnorm": config.batchnorm,
         **{f"supernet.{key}": value for key, value in config.supernet},
         "supernet.space_options": config.supernet_space_options,
+        "supernet.space fingerprint": _fingerprint(config, data, config.supernet_space_options),
     }
 
 
@@ -55,7 +68,7 @@ def score_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which scores an architecture gets."""
     return {
         **supernet_definition(config, data),
-        "space_options": config.space_options,
+        **_networks(config, data),
         **{f"score.{key}": value for key, value in config.score},
         "score version": scores.VERSION,
     }
@@ -72,7 +85,7 @@ def baseline_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which baseline scores an architecture gets; the supernet does not matter."""
     return {
         **_basis(config, data),
-        "space_options": config.space_options,
+        **_networks(config, data),
         "score.images": config.score.images,
         "baseline version": scores.BASELINE_VERSION,
     }
@@ -95,3 +108,14 @@ def _basis(config: StudyConfig, data: ImageData) -> Definition:
         "image_size": data.image_size,
         "seed": config.seed,
     }
+
+
+def _networks(config: StudyConfig, data: ImageData) -> Definition:
+    return {
+        "space_options": config.space_options,
+        "space fingerprint": _fingerprint(config, data, config.space_options),
+    }
+
+
+def _fingerprint(config: StudyConfig, data: ImageData, options: dict[str, Any]) -> str:
+    return fingerprint(spaces.create(config.space, len(data.classes), data.image_size, options))
