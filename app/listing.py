@@ -24,6 +24,8 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
         raise InputError(f"there is no database '{shown(url)}' yet: run a study first")
     if storage is not None:
         for name in optuna.get_all_study_names(storage):
+            if name.endswith((" retrain", " select")):  # the trainings of a study
+                continue
             study = optuna.load_study(study_name=name, storage=storage)
             counts[name] = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     table = Table("study", "space", "data", "supernet", "trials", "folder")

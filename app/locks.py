@@ -99,6 +99,16 @@ def writing(folder: Path, wait: bool = True) -> AbstractContextManager[None]:
     return _holding(lock, f"the process that writes to {folder}")
 
 
+@contextmanager
+def claiming(folder: Path) -> Iterator[bool]:
+    """Try to take the lock of `writing`, without waiting; yields whether this process holds it."""
+    lock = _FileLock(folder / "lock")
+    try:
+        yield lock.try_acquire(shared=False)
+    finally:
+        lock.release()
+
+
 def is_searched(url: URL, study: str) -> bool:
     """Whether any process searches the study."""
     lock = _lock(url, f"{study}.search")

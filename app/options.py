@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import math
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,23 @@ from app.errors import InputError
 from app.trained import Recipe, option_name
 
 Command = Callable[..., None]
+
+
+def parse_duration(text: str) -> float:
+    """The seconds that `3h`, `90m`, `45s` or `45` write. Raises InputError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([hms]?)", text.strip())
+    seconds = float(match[1]) * {"h": 3600, "m": 60, "s": 1, "": 1}[match[2]] if match else 0.0
+    if not 0 < seconds < math.inf:
+        raise InputError(f"--timeout {text}: write a time such as 3h, 90m or 45s")
+    return seconds
+
+
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        parser=parse_duration, metavar="TIME", help="Stop after 3h, 90m or 45s [no limit]."
+    ),
+]
 
 
 class StudyOption(NamedTuple):

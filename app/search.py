@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from app.commit import StudyWriter
 from app.console import notice, progress_bar
 from app.context import EvaluationContext
-from app.interrupt import stop_between_steps
+from app.interrupt import TimeIsUpError, stop_between_steps
 from app.objective import Objective
 from app.samplers import SpaceExhaustedError, SpaceSampler, create_sampler, with_log_costs
 from app.sampling import Repair
@@ -176,4 +176,9 @@ def search(context: EvaluationContext, study: Study, writer: StudyWriter) -> str
             going.run(config.trials, check, advance)
         except SpaceExhaustedError as reason:
             return f"The search ended after {going.complete} of {config.trials} trials: {reason}."
+        except TimeIsUpError:
+            return (
+                f"The --timeout ended the search after {going.complete} of {config.trials} trials; "
+                "the same command goes on."
+            )
     return None

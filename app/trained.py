@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,17 @@ class Recipe(BaseModel):
     """Share of the images held out to pick the epoch."""
     patience: int = Field(default=0, ge=0)
     """Stop after this many epochs without progress; 0 is never."""
+
+    @property
+    def criterion(self) -> str:
+        """What is to be highest: a key of `Result.history`."""
+        return "balanced_accuracy" if self.balanced else "validation_accuracy"
+
+    def ends_after(self, accuracies: Sequence[float]) -> bool:
+        """Whether a training with these accuracies by epoch is over; the patience may run out."""
+        done = len(accuracies)
+        waited = done - 1 - accuracies.index(max(accuracies)) if done else 0
+        return done >= self.epochs or 0 < self.patience <= waited
 
     @staticmethod
     def from_options(options: Mapping[str, Any]) -> "Recipe":

@@ -1,11 +1,12 @@
 """Everything that report, dashboard and terminal show about a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 from scipy.stats import percentileofscore
 
 from app.config import StudyConfig
@@ -16,7 +17,7 @@ from app.scores.composite import Composite
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_or_refuse
 from app.trained import Result, best_of, read_results
-from app.trials import completed_trials
+from app.trials import completed_trials, stopped_candidates
 from spaces import Space
 
 
@@ -40,6 +41,8 @@ class ReportData:
     front: list[Row]
     results: list[Result]
     """Networks trained from scratch, the highest validation accuracy first."""
+    stopped: Sequence[FrozenTrial] = ()
+    """Candidates of `select` that have no result, with an intermediate value for each epoch."""
 
     @staticmethod
     def gather(
@@ -54,6 +57,7 @@ class ReportData:
         supernet = load_or_refuse(paths.supernet)
         reference = Reference.load(paths.reference)
         scores = list(reference.scores.values())
+        results = read_results(paths.retrained, definition)
         trials = completed_trials(study)
         rows = list(map(Row.of, trials))
         seconds = {
@@ -72,7 +76,8 @@ class ReportData:
             reference_scores=list(map(Composite(scores), scores)),
             rows=rows,
             front=pareto_front(rows, config.search.objectives),
-            results=read_results(paths.retrained, definition),
+            results=results,
+            stopped=stopped_candidates(study, {result.folder.name for result in results}),
         )
 
     @property

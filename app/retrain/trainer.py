@@ -1,0 +1,149 @@
+"""What `retrain` and `select` share: networks of a study, trained on the same terms, reported."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from optuna.storages import BaseStorage
+from torch import nn
+
+from app import locks
+from app.config import StudyConfig
+from app.console import out, printable
+from app.context import check_names, open_data
+from app.dashboard import publish
+from app.data import ImageData, describe_split
+from app.definition import Definition, study_definition
+from app.device import device_name, pick_device
+from app.pareto import Row, completed_rows
+from app.paths import StudyPaths
+from app.report.data import ReportData
+from app.report.files import write_reports
+from app.retrain.baselines import build_baseline
+from app.retrain.candidate import TORCHVISION, Candidate, training_folder
+from app.retrain.choice import SelectedArch
+from app.retrain.comparison import comparison_table, write_comparison
+from app.retrain.training import validation_split
+from app.retrain.trials import TrainingTrials
+from app.storage import open_existing
+from app.study import find_study
+from app.trained import Recipe, read_results
+from spaces import Space
+
+VERSION = 2
+"""Raised when the same recipe comes out differently: earlier trainings are then kept apart."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A study, and the terms on which its networks are trained."""
+
+    config: StudyConfig
+    paths: StudyPaths
+    data: ImageData
+    recipe: Recipe
+    seed: int
+    """Of the trainings."""
+    device: torch.device
+    space: Space
+    definition: Definition
+    """Of the study."""
+    storage: BaseStorage | None
+    rows: list[Row]
+
+    @staticmethod
+    def open(config: StudyConfig, recipe: Recipe, seed: int) -> "Trainer":
+        """Read images and trials. Raises InputError for bad input; nothing is written."""
+        check_names(config)
+        device = pick_device(config.device)
+        paths = StudyPaths(config.folder)
+        data, space = open_data(config, paths, device, search=False)
+        validation_split(data, recipe)
+        storage = open_existing(config.storage_url, write=True)
+        definition = study_definition(config, data)
+        study = find_study(storage, config.name, definition) if storage else None
+        rows = completed_rows(study) if study else []
+        return Trainer(config, paths, data, recipe, seed, device, space, definition, storage, rows)
+
+    @property
+    def terms(self) -> tuple[ImageData, Recipe, int, torch.device]:
+        """The arguments of `train_candidate` that all candidates share."""
+        return self.data, self.recipe, self.seed, self.device
+
+    def candidates(
+        self, chosen: Sequence[SelectedArch], baselines: Sequence[str] = ()
+    ) -> list[Candidate]:
+        """The networks to train. Raises InputError for a bad baseline."""
+        terms = {
+            "dataset fingerprint": self.data.fingerprint,
+            "image_size": self.data.image_size,
+            "seed": self.seed,
+            **self.recipe.model_dump(),
+            "version": VERSION,
+        }
+
+        def make(label: str, build: Callable[[], nn.Module], **own: Any) -> Candidate:
+            parent, definition = self.paths.retrained, own | terms
+            earlier = {k: v for k, v in definition.items() if k != "balanced"} | {"version": 1}
+            old = training_folder(parent, earlier)
+            if (old / "last.pt").exists() and not (old / "result.json").exists():
+                out.print(
+                    f"'{old}' is an unfinished training of an earlier version: it starts again."
+                )
+            return Candidate(label, build, definition, training_folder(parent, definition))
+
+        origin = {"space": self.config.space, "space_options": self.config.space_options}
+        candidates = [
+            make(one.label, partial(self.space.network, one.arch), network=one.arch, **origin)
+            for one in chosen
+        ]
+        for name in dict.fromkeys(baselines):
+            build = partial(build_baseline, name, len(self.data.classes), self.data.image_size)
+            with torch.random.fork_rng(devices=[]):
+                build()  # refuses what cannot be built before anything is trained
+            candidates.append(make(name, build, network=name, space=TORCHVISION))
+        return candidates
+
+    def begin(
+        self, command: str, candidates: Sequence[Candidate], selection: str = ""
+    ) -> TrainingTrials:
+        """Say what is trained, and make or find its trials in the study `NAME COMMAND`."""
+        kept, held_out = validation_split(self.data, self.recipe)
+        labels = self.data.train.labels.tolist()
+        out.print(
+            f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
+            f"on {printable(self.config.dataset)}: "
+            f"{self.recipe.epochs} epochs of batches of {self.recipe.batch_size}, "
+            f"{describe_split(labels, kept.tolist(), held_out.tolist())}, "
+            f"{len(self.data.test)} test images, {device_name(self.device)}"
+        )
+        name = f"{self.config.name} {command}"
+        with locks.preparing(self.config.storage_url, name):
+            return TrainingTrials(self.storage, name, candidates, self.recipe.criterion, selection)
+
+    def report(self) -> None:
+        """Compare all results of this recipe, and write the report again."""
+        with locks.writing(self.paths.retrained):
+            results = read_results(self.paths.retrained, self.definition)
+            recipe = self.recipe.model_dump() | {"recipe_version": VERSION}
+            if alike := [result for result in results if result.full_recipe == recipe]:
+                write_comparison(self.paths.comparison, results, self.rows)
+                out.print(comparison_table(alike, self.rows), soft_wrap=False)
+                out.print(f"{'table':<10}{self.paths.comparison}")
+            # the study may be deleted by now
+            study = find_study(self.storage, self.config.name) if self.storage else None
+            if study and self.paths.supernet.exists() and self.paths.reference.exists():
+                report = ReportData.gather(
+                    self.config,
+                    self.paths,
+                    study,
+                    self.definition,
+                    self.space,
+                    device_name(self.device),
+                )
+                write_reports(self.paths, report)
+                publish(study, report)
+        if self.paths.report.exists():
+            out.print(f"{'report':<10}{self.paths.report}")
