@@ -12,7 +12,7 @@ from spaces.fingerprint import fingerprint
 Definition = dict[str, Any]
 
 WAYS_OUT = (
-    "give the former value again, --study-name NAME for a study beside it, "
+    "restore the old value, give --study-name NAME for a study beside it, "
     "or --fresh to delete the study and start again"
 )
 
@@ -41,9 +41,8 @@ def check_definition(
     for key in FINGERPRINTS:
         if stored.setdefault(key, given.get(key)) != given.setdefault(key, stored[key]):
             raise InputError(
-                f"the files of space '{given['space']}' have changed since {what} was made: "
-                "restore them, give --study-name NAME for a study beside it, or --fresh to delete "
-                "the study and start again"
+                f"the files of space '{given['space']}' differ from those that {what} was made "
+                f"with: {ways_out}"
             )
     for key in sorted(stored.keys() | given.keys()):
         if stored.get(key) != given.get(key):
