@@ -32,7 +32,7 @@ def retrain(
             "say which networks: --trial N, --pick knee, best-score or max-flops=300M, "
             "--arch STRING, or --baseline NAME; each can be given several times"
         )
-    trainer = Trainer.open(config, recipe, seed)
+    trainer = Trainer(config, recipe, seed)
     chosen = choose(trainer.space, trainer.rows, selection, config.search.objectives)
     candidates = trainer.candidates(chosen, baselines)
     trials = trainer.begin("retrain", candidates)
