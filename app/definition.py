@@ -24,7 +24,8 @@ DEFAULTS: Definition = {
 }
 """What fields mean where a definition of an earlier or later version lacks them."""
 
-FINGERPRINTS = ("space fingerprint", "supernet.space fingerprint")
+FINGERPRINT = "space fingerprint"
+FINGERPRINTS = (FINGERPRINT, f"supernet.{FINGERPRINT}")
 """Definitions of earlier versions lack these, and are believed."""
 
 
@@ -59,7 +60,7 @@ def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
         "batchnorm": config.batchnorm,
         **{f"supernet.{key}": value for key, value in config.supernet},
         "supernet.space_options": config.supernet_space_options,
-        "supernet.space fingerprint": _fingerprint(config, data, config.supernet_space_options),
+        f"supernet.{FINGERPRINT}": _fingerprint(config, data, config.supernet_space_options),
     }
 
 
@@ -112,7 +113,7 @@ def _basis(config: StudyConfig, data: ImageData) -> Definition:
 def _networks(config: StudyConfig, data: ImageData) -> Definition:
     return {
         "space_options": config.space_options,
-        "space fingerprint": _fingerprint(config, data, config.space_options),
+        FINGERPRINT: _fingerprint(config, data, config.space_options),
     }
 
 

@@ -9,13 +9,15 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from scipy.stats import percentileofscore
 
+from app.atomic import DamagedError
 from app.config import StudyConfig
+from app.errors import InputError
 from app.pareto import COSTS, Cost, Row, by_budget, knee, outer_fence, pareto_front
 from app.paths import StudyPaths
 from app.sampling import cost_range
 from app.scores.composite import Composite
 from app.scores.reference import Reference
-from app.supernet.checkpoint import load_or_refuse
+from app.supernet.checkpoint import HINT, load_or_refuse
 from app.trained import Result, best_of, read_results
 from app.trials import completed_trials, stopped_candidates
 from spaces import Space
@@ -55,7 +57,10 @@ class ReportData:
     ) -> "ReportData":
         """Read the files and trials of a study. Raises InputError for damaged files."""
         supernet = load_or_refuse(paths.supernet)
-        reference = Reference.load(paths.reference)
+        try:
+            reference = Reference.load(paths.reference)
+        except DamagedError as reason:
+            raise InputError(f"'{paths.reference}' is damaged ({reason}): {HINT}") from None
         scores = list(reference.scores.values())
         results = read_results(paths.retrained, definition)
         trials = completed_trials(study)

@@ -17,7 +17,7 @@ from torch import nn
 from app.atomic import write_text
 from app.console import progress_bar
 from app.data import ImageData, majority_share
-from app.definition import check_definition
+from app.definition import FINGERPRINT, check_definition
 from app.device import device_name
 from app.interrupt import check_or_save
 from app.latency import measure_latency
@@ -52,7 +52,11 @@ class Candidate:
 
 
 def training_folder(parent: Path, definition: dict[str, Any]) -> Path:
-    """The folder of this training alone: its name ends in a hash of the definition."""
+    """The folder of this training alone: its name ends in a hash of the definition.
+
+    A space whose files have changed has the same folders, where the earlier networks are found.
+    """
+    definition = {key: value for key, value in definition.items() if key != FINGERPRINT}
     name = definition["network"] if definition["space"] == TORCHVISION else "network"
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:10]
     return parent / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{digest}"
@@ -79,6 +83,8 @@ def train_candidate(
     KeyboardInterrupt, everything is saved first. `report` is told the history so far.
     """
     if (done := read_result(candidate.folder)) is not None:
+        what = f"the training '{candidate.folder}'"
+        check_definition(done.definition, candidate.definition, what, HINT)
         report(done.history)
         return done
     training = NetworkTraining(candidate.build, data, recipe, seed, device)

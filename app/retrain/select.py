@@ -15,6 +15,7 @@ training belongs to who holds the lock of its folder.
 
 import hashlib
 import itertools
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -83,8 +84,8 @@ class SuccessiveHalving:
     def __init__(self, trainer: Trainer, chosen: Sequence[SelectedArch]) -> None:
         self.trainer, self.chosen = trainer, chosen
         self.candidates = trainer.candidates(chosen)
-        folders = " ".join(candidate.folder.name for candidate in self.candidates)
-        selection = hashlib.sha256(folders.encode()).hexdigest()[:10]
+        terms = json.dumps([candidate.definition for candidate in self.candidates], sort_keys=True)
+        selection = hashlib.sha256(terms.encode()).hexdigest()[:10]
         self.trials = trainer.begin("select", self.candidates, selection)
 
     def run(self, check: Callable[[], None]) -> Candidate:
