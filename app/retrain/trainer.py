@@ -47,11 +47,11 @@ class Trainer:
     data: ImageData
     recipe: Recipe
     seed: int
-    """Of the trainings."""
+    """The seed of the trainings."""
     device: torch.device
     space: Space
     definition: Definition
-    """Of the study."""
+    """What makes the trials of the study comparable."""
     storage: BaseStorage | None
     rows: list[Row]
 
