@@ -29,7 +29,7 @@ def retrain(
     """
     if not (selection.trials or selection.archs or selection.picks or baselines):
         raise InputError(
-            "say which networks: --trial N, --pick knee, best-score or max-flops=300M, "
+            "choose the networks to train: --trial N, --pick knee, best-score or max-flops=300M, "
             "--arch STRING, or --baseline NAME; each can be given several times"
         )
     trainer = Trainer(config, recipe, seed)

@@ -48,7 +48,7 @@ class Trainer:
         self.paths = StudyPaths(config.folder)
         self.data, self.space = open_data(config, self.paths, self.device, search=False)
         self.terms = self.data, recipe, seed, self.device
-        """What all trainings share: the first arguments of NetworkTraining after the network."""
+        """What all trainings share: the arguments of NetworkTraining after the network."""
         self.split = validation_split(self.data, recipe)
         self.storage = open_existing(config.storage_url, write=True)
         self.definition = study_definition(config, self.data)
