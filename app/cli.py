@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from app.errors import InputError, is_out_of_memory
-from app.options import FILES, OPTIONS, STORED, recipe_options, study_options
+from app.options import FILES, OPTIONS, STORED, Timeout, recipe_options, study_options
 from app.trained import Recipe
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
 """A variable that torchrun sets."""
 
 MAX_MESSAGE_CHARACTERS = 800
-"""Of an error message: somebody may give a whole file for a name."""
+"""The longest error message: somebody may give a whole file for a name."""
 
 
 @app.callback(
@@ -50,15 +50,18 @@ def run(
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Score known networks anew if scores are outdated.")
     ] = False,
+    timeout: Timeout = None,
 ) -> None:
     """Run or resume a study: supernet → search → report."""
     if context.invoked_subcommand:
         _check_before_command(context)
         return
+    from app.interrupt import time_limit
     from app.run import run as run_study
     from app.study_file import load_config
 
-    run_study(load_config(study, given, resume=False if fresh else None), fresh, rescore)
+    with time_limit(timeout):
+        run_study(load_config(study, given, resume=False if fresh else None), fresh, rescore)
 
 
 def _check_before_command(context: typer.Context) -> None:
@@ -80,9 +83,7 @@ def _check_before_command(context: typer.Context) -> None:
     epilog="Example: python main.py rank --study nasbench201 --table accuracies.csv "
     "--column cifar10_test --sample 200"
 )
-@study_options(
-    *FILES, "image_size", "train_steps", "batchnorm", "seed", "device", "study_name", "set"
-)
+@study_options(*FILES, "image_size", "train_steps", "batchnorm", "seed", "device", *STORED)
 def rank(
     given: Given,
     study: Study,
@@ -134,6 +135,31 @@ def retrain(
     retrain_networks(config, selection, baseline or [], recipe, seed)
 
 
+@app.command(epilog="Example: python main.py select --study mobilenet --max-flops 80M --timeout 3h")
+@recipe_options
+@study_options(*FILES, "image_size", "seed", "device", *STORED)
+def select(
+    given: Given,
+    recipe: Recipe,
+    study: Study,
+    max_flops: Annotated[
+        str | None, typer.Option(help="Most multiply–adds, such as 80M [the study's limit].")
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=2, help="Networks that start to train.")] = 16,
+    timeout: Timeout = None,
+) -> None:
+    """Train the best networks in rounds, of which a third goes on, and keep the winner."""
+    from app.interrupt import time_limit
+    from app.retrain.select import select as select_network
+    from app.study_file import load_config
+
+    seed = given.pop("seed", None)  # the training's, not the study's
+    config = load_config(study, given, resume=True)
+    seed = config.seed if seed is None else seed
+    with time_limit(timeout):
+        select_network(config, recipe, seed, max_flops, candidates)
+
+
 @app.command(epilog="Example: python main.py export --study mobilenet --pick knee --out model.onnx")
 @study_options(*FILES, *STORED)
 def export(
@@ -167,11 +193,14 @@ def worker(
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait until the study is prepared.")
     ] = 0,
+    timeout: Timeout = None,
 ) -> None:
     """Help to search a study that the main command has prepared."""
+    from app.interrupt import time_limit
     from app.worker import work
 
-    work(study, {"runs": Path("runs"), **given}, supernet, wait)
+    with time_limit(timeout):
+        work(study, {"runs": Path("runs"), **given}, supernet, wait)
 
 
 @app.command(epilog="Example: python main.py studies")

@@ -2,15 +2,17 @@
 
 from typing import Any
 
+import spaces
 from app import scores
 from app.config import StudyConfig
 from app.data import ImageData
 from app.errors import InputError
+from spaces.fingerprint import fingerprint
 
 Definition = dict[str, Any]
 
 WAYS_OUT = (
-    "give the former value again, --study-name NAME for a study beside it, "
+    "restore the old value, give --study-name NAME for a study beside it, "
     "or --fresh to delete the study and start again"
 )
 
@@ -27,6 +29,10 @@ DEFAULTS: Definition = {
 }
 """What fields mean where a definition of an earlier or later version lacks them."""
 
+FINGERPRINT = "space fingerprint"
+FINGERPRINTS = (FINGERPRINT, f"supernet.{FINGERPRINT}")
+"""Definitions of earlier versions lack these, and are believed."""
+
 
 def check_definition(
     stored: Definition, given: Definition, what: str, ways_out: str = WAYS_OUT
@@ -38,7 +44,12 @@ def check_definition(
             f"{what} adds up latencies from a table of operations, and this version measures whole "
             "networks: give --study-name NAME for a study beside it, or --fresh to start it again"
         )
-    if key := difference(stored, given):
+    if (key := difference(stored, given)) in FINGERPRINTS:
+        raise InputError(
+            f"the files of space '{given['space']}' differ from those that {what} was made "
+            f"with: {ways_out}"
+        )
+    if key:
         raise InputError(
             f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: {ways_out}"
         )
@@ -46,10 +57,10 @@ def check_definition(
 
 def difference(stored: Definition, given: Definition) -> str | None:
     """The first field in which two definitions differ."""
-    stored, given = DEFAULTS | stored, DEFAULTS | given
-    return next(
-        (k for k in sorted(stored.keys() | given.keys()) if stored.get(k) != given.get(k)), None
-    )
+    defaults = DEFAULTS | {k: v for k, v in (stored | given).items() if k in FINGERPRINTS}
+    stored, given = defaults | stored, defaults | given
+    keys = sorted(stored.keys() | given.keys())
+    return next((key for key in keys if stored.get(key) != given.get(key)), None)
 
 
 def of_networks(definition: Definition) -> Definition:
@@ -65,6 +76,7 @@ def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
         "batchnorm": config.batchnorm,
         **{f"supernet.{key}": value for key, value in config.supernet},
         "supernet.space_options": config.supernet_space_options,
+        f"supernet.{FINGERPRINT}": _fingerprint(config, data, config.supernet_space_options),
     }
 
 
@@ -72,7 +84,7 @@ def score_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which scores an architecture gets."""
     return {
         **supernet_definition(config, data),
-        "space_options": config.space_options,
+        **_networks(config, data),
         **{f"score.{key}": value for key, value in config.score},
         "score version": scores.VERSION,
     }
@@ -89,7 +101,7 @@ def baseline_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which baseline scores an architecture gets; the supernet does not matter."""
     return {
         **_basis(config, data),
-        "space_options": config.space_options,
+        **_networks(config, data),
         "score.images": config.score.images,
         "baseline version": scores.BASELINE_VERSION,
     }
@@ -112,3 +124,14 @@ def _basis(config: StudyConfig, data: ImageData) -> Definition:
         "image_size": data.image_size,
         "seed": config.seed,
     }
+
+
+def _networks(config: StudyConfig, data: ImageData) -> Definition:
+    return {
+        "space_options": config.space_options,
+        FINGERPRINT: _fingerprint(config, data, config.space_options),
+    }
+
+
+def _fingerprint(config: StudyConfig, data: ImageData, options: dict[str, Any]) -> str:
+    return fingerprint(spaces.create(config.space, len(data.classes), data.image_size, options))

@@ -1,12 +1,34 @@
-"""Ctrl-C that waits for the end of a step, so that what is saved is whole."""
+"""Ctrl-C and --timeout that wait for the end of a step, so that what is saved is whole."""
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from types import FrameType
 
-from app.console import console
+from app.console import console, notice
+
+_deadline = ContextVar("deadline", default=math.inf)
+
+
+class TimeIsUpError(KeyboardInterrupt):
+    """The time that the user gave has passed: stop as for Ctrl-C, but in success."""
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Let every `check()` raise TimeIsUpError after so many seconds, which ends the block."""
+    token = _deadline.set(math.inf if seconds is None else time.monotonic() + seconds)
+    try:
+        yield
+    except TimeIsUpError:
+        notice("The --timeout is over; run the same command again to go on.")
+    finally:
+        _deadline.reset(token)
+
 
 _SIGNALS = {s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
@@ -16,7 +38,7 @@ def stop_between_steps() -> Iterator[Callable[[], None]]:
     """Yields `check()`, to be called where stopping is safe.
 
     The first Ctrl-C (or SIGTERM, SIGHUP) makes the next `check()` raise KeyboardInterrupt; the
-    second one raises it at once.
+    second one raises it at once. After a `time_limit`, `check()` raises TimeIsUpError.
     """
     requested = False
 
@@ -31,6 +53,8 @@ def stop_between_steps() -> Iterator[Callable[[], None]]:
     def check() -> None:
         if requested:
             raise KeyboardInterrupt
+        if time.monotonic() > _deadline.get():
+            raise TimeIsUpError
 
     with _handling(request):
         yield check

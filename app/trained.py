@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Recipe(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Nesterov momentum."""
     weight_decay: float = Field(default=5e-4, ge=0)
-    """Of convolution and linear weights; BatchNorm and biases have none."""
+    """Weight decay of convolution and linear weights; BatchNorm and biases have none."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps that warm up."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -51,6 +51,17 @@ class Recipe(BaseModel):
     """Share of the images held out to pick the epoch."""
     patience: int = Field(default=0, ge=0)
     """Stop after this many epochs without progress; 0 is never."""
+
+    @property
+    def criterion(self) -> str:
+        """What is to be highest: a key of `Result.history`."""
+        return "balanced_accuracy" if self.balanced else "validation_accuracy"
+
+    def ends_after(self, accuracies: Sequence[float]) -> bool:
+        """Whether a training with these accuracies by epoch is over; the patience may run out."""
+        done = len(accuracies)
+        waited = done - 1 - accuracies.index(max(accuracies)) if done else 0
+        return done >= self.epochs or 0 < self.patience <= waited
 
     @staticmethod
     def from_options(options: Mapping[str, Any]) -> "Recipe":
@@ -101,7 +112,7 @@ class Result:
     seed: int
     recipe: Recipe
     history: list[dict[str, float]]
-    """Of each epoch: its number from 1, mean loss, validation and balanced accuracy."""
+    """Each epoch's number from 1, mean loss, validation and balanced accuracy."""
     definition: dict[str, Any]
     """What decided the outcome: network, space, data, seed, recipe, version."""
     folder: Path
@@ -113,7 +124,7 @@ class Result:
     majority_share: float | None = None
     """The test accuracy of always guessing the largest class."""
     latency_ms: float | None = None
-    """Of one image, on the hardware of the training, on one thread if that is a CPU."""
+    """Latency of one image on the hardware of the training, on one thread of a CPU."""
 
     @property
     def standard_error(self) -> float:
@@ -129,7 +140,10 @@ class Result:
         """Whether it was trained on the data, and in the space, that define this study."""
         keys = ["dataset fingerprint", "image_size"]
         keys += [] if self.is_baseline else ["space", "space_options"]
-        return all(self.definition.get(key) == study.get(key) for key in keys)
+        own, changed = self.definition, "space fingerprint"
+        return all(own.get(key) == study.get(key) for key in keys) and (
+            changed not in own or own[changed] == study.get(changed, own[changed])
+        )
 
     def save(self) -> None:
         """Write `result.json` into the folder."""

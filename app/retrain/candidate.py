@@ -1,6 +1,8 @@
-"""A network to train, from the space or from torchvision, and its training to the end."""
+"""A network to train, from the space or from torchvision, and its training, whole or in parts."""
 
+import csv
 import hashlib
+import io
 import json
 import re
 import time
@@ -12,9 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from app.atomic import write_text
 from app.console import progress_bar
 from app.data import ImageData, majority_share
-from app.definition import check_definition
+from app.definition import FINGERPRINT, check_definition
 from app.device import device_name
 from app.interrupt import check_or_save
 from app.latency import measure_latency
@@ -32,6 +35,11 @@ TORCHVISION = "torchvision"
 """What the definition of a baseline names as its space."""
 
 
+History = list[dict[str, float]]
+Report = Callable[[History], None]
+"""Is told the epochs so far, as in `Result.history`."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A network to train in a folder of its own, so that it can be interrupted and read again."""
@@ -44,7 +52,11 @@ class Candidate:
 
 
 def training_folder(parent: Path, definition: dict[str, Any]) -> Path:
-    """The folder of this training alone: its name ends in a hash of the definition."""
+    """The folder of this training alone: its name ends in a hash of the definition.
+
+    A space whose files have changed has the same folders, where the earlier networks are found.
+    """
+    definition = {key: value for key, value in definition.items() if key != FINGERPRINT}
     name = definition["network"] if definition["space"] == TORCHVISION else "network"
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:10]
     return parent / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{digest}"
@@ -63,20 +75,20 @@ def train_candidate(
     seed: int,
     device: torch.device,
     check: Callable[[], None],
+    report: Report = lambda history: None,
 ) -> Result:
     """Train, resume, or read a finished training; then test its best epoch once.
 
-    `check` is called between steps; when it raises KeyboardInterrupt, everything is saved first.
+    The caller holds the lock of the folder. `check` is called between steps; when it raises
+    KeyboardInterrupt, everything is saved first. `report` is told the history so far.
     """
     if (done := read_result(candidate.folder)) is not None:
+        what = f"the training '{candidate.folder}'"
+        check_definition(done.definition, candidate.definition, what, HINT)
+        report(done.history)
         return done
     training = NetworkTraining(candidate.build, data, recipe, seed, device)
-    last = candidate.folder / "last.pt"
-    if last.exists():
-        state = load_or_refuse(last, FORMAT, HINT)
-        check_definition(state["definition"], candidate.definition, f"the training '{last}'")
-        training.load_state_dict(state)
-    _train(training, candidate, check)
+    train_epochs(training, candidate, check, report, recipe.epochs)
     network = candidate.build()
     cost = network_cost(network, data.image_size)
     network.load_state_dict(load_best(candidate.folder))
@@ -108,7 +120,20 @@ def train_candidate(
     return result
 
 
-def _train(training: NetworkTraining, candidate: Candidate, check: Callable[[], None]) -> None:
+def train_epochs(
+    training: NetworkTraining,
+    candidate: Candidate,
+    check: Callable[[], None],
+    report: Report,
+    epochs: int,
+) -> None:
+    """Resume and train until so many epochs are done, or the end; else as `train_candidate`."""
+    last = candidate.folder / "last.pt"
+    if last.exists():
+        state = load_or_refuse(last, FORMAT, HINT)
+        check_definition(state["definition"], candidate.definition, f"the training '{last}'")
+        training.load_state_dict(state)
+
     def save(name: str, state: dict[str, Any]) -> None:
         content = {"definition": candidate.definition, **state}
         save_checkpoint(candidate.folder / name, content, FORMAT)
@@ -116,18 +141,32 @@ def _train(training: NetworkTraining, candidate: Candidate, check: Callable[[], 
     def save_all() -> None:
         save("last.pt", training.state_dict())
 
+    report(training.history)
     saved, note = time.monotonic(), ""
     label = candidate.label[:MAX_LABEL_CHARACTERS]
-    with progress_bar(label, training.steps, training.step_count) as advance:
-        while not training.finished:
+    total = epochs * training.steps_per_epoch
+    with progress_bar(label, total, min(total, training.step_count)) as advance:
+        while not training.finished and len(training.history) < epochs:
             check_or_save(check, save_all)
             if epoch_ended := training.step():
-                last = training.history[-1]
-                note = f"epoch {last['epoch']:g}: {100 * last['validation_accuracy']:.1f} %"
-                if training.best is last:
-                    # before `last.pt`: a kill in between repeats the epoch with the same outcome
-                    save("best.pt", {**last, "network": training.average.state_dict()})
+                last_epoch = training.history[-1]
+                accuracy = f"{100 * last_epoch['validation_accuracy']:.1f} %"
+                note = f"epoch {last_epoch['epoch']:g}: {accuracy}"
+                # before `last.pt`: a kill in between repeats the epoch with the same outcome
+                if training.best is last_epoch:
+                    save("best.pt", {**last_epoch, "network": training.average.state_dict()})
+                _write_curve(candidate.folder / "learning_curve.csv", training.history)
             if epoch_ended or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 save_all()
                 saved = time.monotonic()
+            if epoch_ended:
+                report(training.history)
             advance(note=note)
+
+
+def _write_curve(path: Path, history: History) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, history[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(path, text.getvalue())

@@ -78,21 +78,18 @@ class NetworkTraining:
         self.step_count = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        """As in `Result.history`."""
+        """See `Result.history`."""
         self._losses: list[Tensor] = []
 
     @property
     def best(self) -> dict[str, float]:
         """The epoch of the highest validation accuracy, the first of equals."""
-        key = "balanced_accuracy" if self.recipe.balanced else "validation_accuracy"
-        return max(self.history, key=lambda epoch: epoch[key])
+        return max(self.history, key=lambda epoch: epoch[self.recipe.criterion])
 
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or the patience has run out."""
-        patience = self.recipe.patience
-        waits = patience and self.history and len(self.history) - self.best["epoch"] >= patience
-        return self.step_count >= self.steps or bool(waits)
+        return self.recipe.ends_after([epoch[self.recipe.criterion] for epoch in self.history])
 
     def step(self) -> bool:
         """Train on one batch, and validate if an epoch ends with it; returns whether one does.

@@ -31,10 +31,11 @@ def archs(study: Study) -> list[str]:
     return [trial.user_attrs["arch"] for trial in completed_trials(study)]
 
 
-def make_outdated(arguments: list[str]) -> list[str]:
+def make_outdated(arguments: list[str], **space: str) -> list[str]:
     """Say that an earlier version has scored the study; returns its architectures."""
     study = load(arguments)
-    study.set_user_attr("definition", study.user_attrs["definition"] | {"score version": 3})
+    earlier = {"score version": 3} | {f"space {key}": value for key, value in space.items()}
+    study.set_user_attr("definition", study.user_attrs["definition"] | earlier)
     return archs(study)
 
 
@@ -77,8 +78,8 @@ def test_only_what_decides_scores_may_differ(
 
 
 def test_a_study_is_rescored_again(study: list[str]) -> None:
-    for _ in range(2):
-        known = make_outdated(study)
+    for fingerprint in "ab":  # of the files of its space, which have changed since
+        known = make_outdated(study, fingerprint=fingerprint)
         assert main([*study, "--rescore"]) == 0
     assert len(optuna.get_all_study_names(database(study))) == 3
     assert archs(load(study)) == known
