@@ -123,8 +123,8 @@ def retrain(
     ] = None,
 ) -> None:
     """Train found networks from scratch, and compare them."""
-    from app.retrain.choice import Selection
-    from app.retrain.job import retrain as retrain_networks
+    from app.retraining.choice import Selection
+    from app.retraining.job import retrain as retrain_networks
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's, not the study's
@@ -149,7 +149,7 @@ def select(
 ) -> None:
     """Train the best networks in rounds, of which a third goes on, and keep the winner."""
     from app.interrupt import time_limit
-    from app.retrain.select import select as select_network
+    from app.retraining.select import select as select_network
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's, not the study's
@@ -172,7 +172,7 @@ def export(
 ) -> None:
     """Write a retrained network as ONNX or for torch.export, with weights and a description."""
     from app.export import export as export_network
-    from app.retrain.choice import Selection
+    from app.retraining.choice import Selection
     from app.study_file import load_config
 
     selection = Selection(trial or [], arch or [], pick or [])
@@ -291,7 +291,7 @@ def _explain(error: Exception) -> str | None:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from app.search import SearchFailedError
+    from app.ask_tell import SearchFailedError
 
     line = str(error.__cause__ or error).split("\n", 1)[0]
     if isinstance(error, StorageInternalError | SQLAlchemyError):

@@ -23,8 +23,8 @@ from app.errors import InputError
 from app.export_formats import INPUT, OUTPUT, check_opset, to_onnx, to_pt2
 from app.pareto import completed_rows
 from app.paths import StudyPaths
-from app.retrain.candidate import load_best
-from app.retrain.choice import SelectedArch, Selection, choose
+from app.retraining.candidate import load_best
+from app.retraining.choice import SelectedArch, Selection, choose
 from app.storage import open_existing
 from app.study import find_study
 from app.study_file import study_command

@@ -10,6 +10,7 @@ from optuna.study import Study
 from rich.console import Console
 
 from app import locks
+from app.ask_tell import search
 from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
@@ -28,7 +29,6 @@ from app.report.data import ReportData
 from app.report.files import write_reports
 from app.report.terminal import print_front
 from app.sampling import cost_range
-from app.search import search
 from app.storage import check_database, delete_study, open_storage
 from app.study import bind, check_machine, find_study, has_trials, open_study, read_prepared
 from app.supernet import distributed

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from app.data import BatchStream, ImageData, check_batch_size, hold_out
 from app.data.augment import trivial_augment
 from app.device import mixed_precision
-from app.retrain.evaluation import evaluate
+from app.retraining.evaluation import evaluate
 from app.trained import Recipe
 
 

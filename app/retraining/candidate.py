@@ -21,9 +21,9 @@ from app.definition import check_definition
 from app.device import device_name
 from app.interrupt import check_or_save
 from app.latency import measure_latency
-from app.retrain.baselines import network_cost
-from app.retrain.evaluation import evaluate
-from app.retrain.training import NetworkTraining
+from app.retraining.baselines import network_cost
+from app.retraining.evaluation import evaluate
+from app.retraining.training import NetworkTraining
 from app.supernet.checkpoint import load_or_refuse, save_checkpoint
 from app.trained import FORMAT, Recipe, Result, read_result
 

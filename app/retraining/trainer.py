@@ -21,12 +21,12 @@ from app.pareto import Row, completed_rows
 from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
-from app.retrain.baselines import build_baseline
-from app.retrain.candidate import TORCHVISION, Candidate, training_folder
-from app.retrain.choice import SelectedArch
-from app.retrain.comparison import comparison_table, write_comparison
-from app.retrain.training import validation_split
-from app.retrain.trials import TrainingTrials
+from app.retraining.baselines import build_baseline
+from app.retraining.candidate import TORCHVISION, Candidate, training_folder
+from app.retraining.choice import SelectedArch
+from app.retraining.comparison import comparison_table, write_comparison
+from app.retraining.training import validation_split
+from app.retraining.trials import TrainingTrials
 from app.storage import open_existing
 from app.study import find_study
 from app.trained import Recipe, read_results

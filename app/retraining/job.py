@@ -10,9 +10,9 @@ from app.config import StudyConfig
 from app.console import out
 from app.errors import InputError
 from app.interrupt import stop_between_steps
-from app.retrain.candidate import train_candidate
-from app.retrain.choice import Selection, choose
-from app.retrain.trainer import Trainer
+from app.retraining.candidate import train_candidate
+from app.retraining.choice import Selection, choose
+from app.retraining.trainer import Trainer
 from app.trained import Recipe
 
 
