@@ -1,5 +1,7 @@
 """What decides how scores come out: trials and files of different definitions do not compare."""
 
+import hashlib
+import json
 from typing import Any
 
 import spaces
@@ -51,6 +53,12 @@ def check_definition(
                 f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: "
                 f"{ways_out}"
             )
+
+
+def digest(definition: Definition) -> str:
+    """10 hex digits that tell definitions apart, for names of files."""
+    text = json.dumps(definition, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:

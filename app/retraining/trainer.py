@@ -22,7 +22,13 @@ from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
 from app.retraining.baselines import build_baseline
-from app.retraining.candidate import TORCHVISION, Candidate, training_folder
+from app.retraining.candidate import (
+    TORCHVISION,
+    VERSION,
+    Candidate,
+    training_folder,
+    training_terms,
+)
 from app.retraining.choice import SelectedArch
 from app.retraining.comparison import comparison_table, write_comparison
 from app.retraining.training import validation_split
@@ -31,9 +37,6 @@ from app.storage import open_existing
 from app.study import find_study
 from app.trained import Recipe, read_results
 from spaces import Space
-
-VERSION = 2
-"""Raised when the same recipe comes out differently: earlier trainings are then kept apart."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,7 @@ class Trainer:
         self, chosen: Sequence[SelectedArch], baselines: Sequence[str] = ()
     ) -> list[Candidate]:
         """The networks to train. Raises InputError for a bad baseline."""
-        terms = {
-            "dataset fingerprint": self.data.fingerprint,
-            "image_size": self.data.image_size,
-            "seed": self.seed,
-            **self.recipe.model_dump(),
-            "version": VERSION,
-        }
+        terms = training_terms(self.data, self.recipe, self.seed)
 
         def make(label: str, build: Callable[[], nn.Module], **own: Any) -> Candidate:
             parent, definition = self.paths.retrained, own | terms

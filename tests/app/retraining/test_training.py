@@ -11,7 +11,12 @@ from torch import nn
 
 from app.data import ImageData, Split
 from app.errors import InputError
-from app.retraining.candidate import Candidate, load_best, train_candidate, training_folder
+from app.retraining.candidate import (
+    Candidate,
+    load_best,
+    train_candidate,
+    training_folder,
+)
 from app.retraining.evaluation import evaluate
 from app.retraining.training import NetworkTraining, validation_split, warmup_cosine
 from app.trained import Recipe, Result, read_results
