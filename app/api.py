@@ -23,7 +23,7 @@ from app.atomic import write_bytes
 from app.config import ScoreConfig, StudyConfig
 from app.context import EvaluationContext, check_names, prepare, trained_supernet
 from app.data import ImageData, load
-from app.definition import digest, reference_definition, supernet_definition
+from app.definition import FINGERPRINT, digest, reference_definition, supernet_definition
 from app.device import pick_device
 from app.exported import load_network as load_network
 from app.interrupt import stop_between_steps
@@ -34,6 +34,7 @@ from app.run import search_study
 from app.study import DEFINITION
 from app.trained import Recipe
 from spaces import Space, Supernet
+from spaces.fingerprint import fingerprint
 
 Place = str | Path
 _temporary = cache(partial(TemporaryDirectory, prefix="bnnas-"))
@@ -158,10 +159,14 @@ def retrain(
     goes on, whatever weights it had started from.
     """
     terms, name = Recipe(**recipe), type(network).__name__
-    structure = hashlib.sha256(str(network).encode()).hexdigest()[:10]
-    other = {"network": f"{name}-{structure}", "space": training.TORCHVISION}
-    definition = {**getattr(network, "origin", other), "weights": "given"}
-    definition |= training.training_terms(data, terms, seed)
+    if origin := getattr(network, "origin", None):
+        space, arch = origin
+        own = {"space_options": space.options, FINGERPRINT: fingerprint(space)}
+        own |= {"network": arch, "space": space.name}
+    else:
+        structure = hashlib.sha256(str(network).encode()).hexdigest()[:10]
+        own = {"network": f"{name}-{structure}", "space": training.TORCHVISION}
+    definition = {**own, "weights": "given", **training.training_terms(data, terms, seed)}
     place = training.training_folder(_folder(folder), definition)
     build = partial(deepcopy, network)
     candidate = training.go_on(training.Candidate(name, build, definition, place))

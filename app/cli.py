@@ -80,9 +80,7 @@ def _check_before_command(context: typer.Context) -> None:
     epilog=f"Example: {PROGRAM} rank --study nasbench201 --table accuracies.csv "
     "--column cifar10_test --sample 200"
 )
-@study_options(
-    *FILES, "image_size", "train_steps", "batchnorm", "seed", "device", "study_name", "set"
-)
+@study_options(*FILES, "image_size", "train_steps", "batchnorm", "seed", "device", *STORED)
 def rank(
     given: Given,
     study: Study,

@@ -25,7 +25,7 @@ from optuna.storages._rdb.models import (
 )
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -185,7 +185,14 @@ def _insert_rows(session: Session, rows: Sequence[tuple[Any, FrozenTrial]]) -> N
         TrialUserAttributeModel: _attribute_rows([(i, t.user_attrs) for i, t in trials]),
         TrialSystemAttributeModel: _attribute_rows([(i, t.system_attrs) for i, t in trials]),
     }
+    queued = [i for i, trial in trials if trial._trial_id >= 0]
+    keys = {TrialParamModel: "param_name", TrialUserAttributeModel: "key"}
     for model, table in tables.items():
+        if table and queued and model is not TrialValueModel:
+            # whoever queued a trial may have given it params and attributes already
+            key = keys.get(model, "key")
+            given = getattr(model, key).in_({row[key] for row in table})
+            session.execute(delete(model).where(model.trial_id.in_(queued), given))
         if table:
             session.execute(insert(model), table)
 

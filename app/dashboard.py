@@ -56,7 +56,9 @@ def publish(study: Study, data: ReportData) -> None:
         if key.startswith(ARTIFACTS) and DRAWING in about  # "null" once deleted in the dashboard
     }
     retrained = (row for row in data.first_rows() if data.retrained(row))
-    for row in dict.fromkeys([*data.best(MAX_NOTES), *retrained]):
+    numbers = {storage.get_trial_number_from_id(int(trial_id)) for trial_id in drawn}
+    earlier = (row for row in data.rows if row.trial in numbers)  # may have left the front
+    for row in dict.fromkeys([*data.best(MAX_NOTES), *retrained, *earlier]):
         trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, row.trial)
         _write_note(Trial(study, trial_id), trial_note(data, row))
         if str(trial_id) not in drawn:

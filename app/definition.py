@@ -14,7 +14,7 @@ from spaces.fingerprint import fingerprint
 Definition = dict[str, Any]
 
 WAYS_OUT = (
-    "give the former value again, --study-name NAME for a study beside it, "
+    "restore the old value, give --study-name NAME for a study beside it, "
     "or --fresh to delete the study and start again"
 )
 
@@ -26,7 +26,8 @@ DEFAULTS: Definition = {
 }
 """What fields mean where a definition of an earlier or later version lacks them."""
 
-FINGERPRINTS = ("space fingerprint", "supernet.space fingerprint")
+FINGERPRINT = "space fingerprint"
+FINGERPRINTS = (FINGERPRINT, f"supernet.{FINGERPRINT}")
 """Definitions of earlier versions lack these, and are believed."""
 
 
@@ -43,9 +44,8 @@ def check_definition(
     for key in FINGERPRINTS:
         if stored.setdefault(key, given.get(key)) != given.setdefault(key, stored[key]):
             raise InputError(
-                f"the files of space '{given['space']}' have changed since {what} was made: "
-                "restore them, give --study-name NAME for a study beside it, or --fresh to delete "
-                "the study and start again"
+                f"the files of space '{given['space']}' differ from those that {what} was made "
+                f"with: {ways_out}"
             )
     for key in sorted(stored.keys() | given.keys()):
         if stored.get(key) != given.get(key):
@@ -68,7 +68,7 @@ def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
         "batchnorm": config.batchnorm,
         **{f"supernet.{key}": value for key, value in config.supernet},
         "supernet.space_options": config.supernet_space_options,
-        "supernet.space fingerprint": _fingerprint(config, data, config.supernet_space_options),
+        f"supernet.{FINGERPRINT}": _fingerprint(config, data, config.supernet_space_options),
     }
 
 
@@ -121,7 +121,7 @@ def _basis(config: StudyConfig, data: ImageData) -> Definition:
 def _networks(config: StudyConfig, data: ImageData) -> Definition:
     return {
         "space_options": config.space_options,
-        "space fingerprint": _fingerprint(config, data, config.space_options),
+        FINGERPRINT: _fingerprint(config, data, config.space_options),
     }
 
 

@@ -52,8 +52,10 @@ OPTIONS = {
     "data_dir": _option("data_dir", Path, "Where downloads are kept [data]."),
     "image_size": _option("image_size", int, "Pixels a side [32]."),
     "space": _option("space", str, "Search space."),
-    "trials": _option("search.trials", int, "Total number of trials to reach [200]."),
-    "train_steps": _option("supernet.steps", int, "Training steps of the supernet [1000]."),
+    "trials": _option("search.trials", int, "Total number of trials to reach [the study file's]."),
+    "train_steps": _option(
+        "supernet.steps", int, "Training steps of the supernet [the study file's]."
+    ),
     "batchnorm": _option("batchnorm", str, "unbiased or biased [unbiased]."),
     "sampler": _option("search.sampler", str, "nsga2, nsga3, tpe, gp or random [nsga2]."),
     "max_flops": _option(

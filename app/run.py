@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from rich.console import Console
 
 from app import PROGRAM, locks
 from app.ask_tell import search
@@ -16,7 +15,7 @@ from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
 from app.config import StudyConfig
-from app.console import printable
+from app.console import out, printable
 from app.context import EvaluationContext, check_names, open_data, prepare, take_part
 from app.dashboard import discard_artifacts, publish
 from app.data import ImageData
@@ -32,10 +31,9 @@ from app.report.terminal import print_front
 from app.sampling import cost_range
 from app.storage import check_database, delete_study, open_storage
 from app.study import bind, check_machine, find_study, has_trials, open_study, read_prepared
+from app.study_file import runs_option
 from app.supernet import distributed
 from spaces import Space
-
-out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def run(config: StudyConfig, fresh: bool = False) -> None:
@@ -155,14 +153,15 @@ def report(context: EvaluationContext, study: Study) -> None:
     print_front(data, out)
     url = config.storage_url
     server = not is_sqlite(url)
-    at = shlex.join(["--storage", shown(url)] if server else ["--runs", str(config.runs)])
+    storage = ["--storage", shown(url)] if config.storage else []
+    at = shlex.join([*storage, *runs_option(config)])
     for what, place in {
         "front": paths.front,
         "picture": paths.picture,
         "report": paths.report,
         "supernet": paths.supernet,
         "trials": shown(url),
-        "dashboard": f"{PROGRAM} dashboard {at}",
+        "dashboard": f"{PROGRAM} dashboard {at}".rstrip(),
         "workers": f"{PROGRAM} worker --study {config.name} {at}" if server else "",
     }.items():
         if place:

@@ -55,6 +55,11 @@ def load_config(
                     f"the password of the storage {last['storage']} is not kept in '{saved}': "
                     "give --storage URL again"
                 )
+            if here["name"] != study and values.get("space", last["space"]) != last["space"]:
+                raise InputError(
+                    f"study '{here['name']}' searches space {last['space']}, not "
+                    f"{values['space']}: give another --study-name"
+                )
             return _validated(last, {**given, "runs": here["runs"], "name": here["name"]}, saved)
     if path is None:
         raise one_of(study, "study", [*presets(), "or the path of a .toml file"])

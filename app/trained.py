@@ -144,7 +144,10 @@ class Result:
         """Whether it was trained on the data, and in the space, that define this study."""
         keys = ["dataset fingerprint", "image_size"]
         keys += [] if self.is_baseline else ["space", "space_options"]
-        return all(self.definition.get(key) == study.get(key) for key in keys)
+        own, changed = self.definition, "space fingerprint"
+        return all(own.get(key) == study.get(key) for key in keys) and (
+            changed not in own or own[changed] == study.get(changed, own[changed])
+        )
 
     def save(self) -> None:
         """Write `result.json` into the folder."""

@@ -120,14 +120,13 @@ class Space(ABC):
         return {f.name: v for f in own if (v := getattr(self, f.name)) != f.default}
 
     def build(self, text: str) -> nn.Module:
-        """Create the stand-alone network of `text`, which keeps its origin.
+        """Create the stand-alone network of `text`; its `origin` is this space and its string.
 
         Raises ArchitectureError.
         """
         arch = self.canonical(text)
         network = self.network(arch)
-        origin = {"network": arch, "space": self.name, "space_options": self.options}
-        vars(network)["origin"] = origin
+        vars(network)["origin"] = (self, arch)
         return network
 
     @abstractmethod

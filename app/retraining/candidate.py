@@ -15,7 +15,7 @@ from torch import nn
 from app.atomic import write_text
 from app.console import notice, progress_bar
 from app.data import ImageData, majority_share
-from app.definition import Definition, check_definition, digest
+from app.definition import FINGERPRINT, Definition, check_definition, digest
 from app.device import device_name
 from app.interrupt import check_or_save
 from app.latency import measure_latency
@@ -32,8 +32,6 @@ MAX_LABEL_CHARACTERS = 18
 """The whole progress bar must fit into 80 columns."""
 TORCHVISION = "torchvision"
 """What the definition of a baseline names as its space."""
-
-
 VERSION = 2
 """Raised when the same recipe comes out differently: earlier trainings are then kept apart."""
 
@@ -68,7 +66,11 @@ def training_terms(data: ImageData, recipe: Recipe, seed: int) -> Definition:
 
 
 def training_folder(parent: Path, definition: Definition) -> Path:
-    """The folder of this training alone: its name ends in a hash of the definition."""
+    """The folder of this training alone: its name ends in a hash of the definition.
+
+    A space whose files have changed has the same folders, where the earlier networks are found.
+    """
+    definition = {key: value for key, value in definition.items() if key != FINGERPRINT}
     name = definition["network"] if definition["space"] == TORCHVISION else "network"
     return parent / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{digest(definition)}"
 
@@ -83,7 +85,7 @@ def go_on(candidate: Candidate) -> Candidate:
         return candidate
 
     def rest(definition: Definition) -> Definition:
-        return {k: v for k, v in definition.items() if k not in ("epochs", CONTINUED)}
+        return {k: v for k, v in definition.items() if k not in ("epochs", CONTINUED, FINGERPRINT)}
 
     trained = [r for r in read_results(parent, own) if rest(r.definition) == rest(own)]
     trained = [r for r in trained if r.definition["epochs"] <= own["epochs"]]
@@ -122,6 +124,8 @@ def train_candidate(
     KeyboardInterrupt, everything is saved first. `report` is told the history so far.
     """
     if (done := read_result(candidate.folder)) is not None:
+        what = f"the training '{candidate.folder}'"
+        check_definition(done.definition, candidate.definition, what, HINT)
         report(done.history)
         return done
     training = train_epochs(candidate, data, recipe, seed, device, check, report, recipe.epochs)

@@ -80,10 +80,10 @@ def choose_best(
     """
     feasible = [row for row in rows if row.feasible and row.flops <= (max_flops or math.inf)]
     if not feasible:
-        why = (
-            f"the cheapest takes {min(r.flops for r in rows) / 1e6:.1f} M" if rows else "no trials"
-        )
-        raise InputError(f"no trial of the study is within --max-flops ({why}): search longer")
+        if not rows:
+            raise InputError("there is no completed trial yet: run the study first")
+        cheapest = min(row.flops for row in rows) / 1e6
+        raise InputError(f"no trial keeps to --max-flops: the cheapest takes {cheapest:.1f} M")
     if max_flops is None:
         front = pareto_front(feasible, objectives)
         places = {round(i * (len(front) - 1) / (count - 1)) for i in range(count)}

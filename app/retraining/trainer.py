@@ -7,16 +7,18 @@ from typing import Any
 
 import torch
 from optuna.storages import BaseStorage
+from optuna.study import Study
 from torch import nn
 
 from app import locks
 from app.config import StudyConfig
-from app.console import out, printable
+from app.console import notice, out, printable
 from app.context import check_names, open_data
 from app.dashboard import publish
 from app.data import ImageData, describe_split
-from app.definition import Definition, study_definition
+from app.definition import FINGERPRINT, Definition, study_definition
 from app.device import device_name, pick_device
+from app.errors import InputError
 from app.pareto import Row, completed_rows
 from app.paths import StudyPaths
 from app.report.data import ReportData
@@ -82,16 +84,12 @@ class Trainer:
         terms = training_terms(self.data, self.recipe, self.seed)
 
         def make(label: str, build: Callable[[], nn.Module], **own: Any) -> Candidate:
-            parent, definition = self.paths.retrained, own | terms
-            earlier = {k: v for k, v in definition.items() if k != "balanced"} | {"version": 1}
-            old = training_folder(parent, earlier)
-            if (old / "last.pt").exists() and not (old / "result.json").exists():
-                out.print(
-                    f"'{old}' is an unfinished training of an earlier version: it starts again."
-                )
-            return Candidate(label, build, definition, training_folder(parent, definition))
+            definition = own | terms
+            folder = training_folder(self.paths.retrained, definition)
+            return Candidate(label, build, definition, folder)
 
-        origin = {"space": self.config.space, "space_options": self.config.space_options}
+        names = ("space", "space_options", FINGERPRINT)
+        origin = {name: self.definition[name] for name in names}
         candidates = [
             make(one.label, partial(self.space.network, one.arch), network=one.arch, **origin)
             for one in chosen
@@ -132,15 +130,18 @@ class Trainer:
             # the study may be deleted by now
             study = find_study(self.storage, self.config.name) if self.storage else None
             if study and self.paths.supernet.exists() and self.paths.reference.exists():
-                report = ReportData.gather(
-                    self.config,
-                    self.paths,
-                    study,
-                    self.definition,
-                    self.space,
-                    device_name(self.device),
-                )
-                write_reports(self.paths, report)
-                publish(study, report)
+                self._report(study)
         if self.paths.report.exists():
             out.print(f"{'report':<10}{self.paths.report}")
+
+    def _report(self, study: Study) -> None:
+        hardware = device_name(self.device)
+        try:
+            report = ReportData.gather(
+                self.config, self.paths, study, self.definition, self.space, hardware
+            )
+        except InputError as error:  # a supernet or a sample that is damaged
+            notice(f"The report stays as it was: {error}")
+            return
+        write_reports(self.paths, report)
+        publish(study, report)

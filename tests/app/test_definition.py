@@ -18,5 +18,7 @@ def test_the_first_difference_is_named() -> None:
 def test_a_changed_space_is_refused_and_an_unknown_one_believed(key: str) -> None:
     check_definition(STORED, {**STORED, key: "b"}, "the study")
     check_definition({**STORED, key: "b"}, STORED, "the study")
-    with pytest.raises(InputError, match="files of space 'toy' have changed since the study"):
+    with pytest.raises(
+        InputError, match="files of space 'toy' differ from those that the study was made with"
+    ):
         check_definition({**STORED, key: "a"}, {**STORED, key: "b"}, "the study")

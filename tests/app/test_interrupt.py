@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from app.interrupt import stop_at_once, stop_between_steps
+from app.interrupt import TimeIsUpError, stop_at_once, stop_between_steps, time_limit
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -40,3 +40,19 @@ def test_handlers_are_put_back() -> None:
     with stop_between_steps():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_time_limit_ends_the_block_and_nothing_after_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with time_limit(1e-6), stop_between_steps() as check:
+        with pytest.raises(TimeIsUpError):
+            check()
+        check()
+        pytest.fail("still running")
+    assert "--timeout" in capsys.readouterr().err
+    for seconds in (None, 1e6):
+        with time_limit(seconds), stop_between_steps() as check:
+            check()
+    with stop_between_steps() as check:
+        check()

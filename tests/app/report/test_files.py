@@ -71,7 +71,7 @@ def test_trained_networks_are_on_the_page(data: ReportData) -> None:
 
 
 def test_an_empty_study_has_a_page_and_a_picture(data: ReportData, tmp_path: Path) -> None:
-    empty = replace(data, rows=[], front=[], results=[], losses=[])
+    empty = replace(data, rows=[], front=[], results=[], losses=[], stopped=[])
     assert "0 completed trials" in page(empty)
     write_picture(tmp_path / "front.png", empty)
 
