@@ -36,16 +36,16 @@ from app.trained import Recipe
 from spaces import Space, Supernet
 from spaces.fingerprint import fingerprint
 
-Place = str | Path
+Place = str | Path | None
 _temporary = cache(partial(TemporaryDirectory, prefix="bnnas-"))
 
 
-def _folder(given: Place | None) -> Path:
+def _folder(given: Place) -> Path:
     return Path(_temporary().name if given is None else given)
 
 
 def load_dataset(
-    name: Place, *, image_size: int = 32, device: str = "auto", data_dir: Place = "data"
+    name: str | Path, *, image_size: int = 32, device: str = "auto", data_dir: str | Path = "data"
 ) -> ImageData:
     """Load a built-in data set or a folder of images; all that follows computes on `device`."""
     places = {"data_dir": Path(data_dir), "cache_dir": _folder(None)}
@@ -68,13 +68,7 @@ class TrainedSupernet:
 
 
 def train_supernet(
-    space: Space,
-    data: ImageData,
-    *,
-    seed: int = 0,
-    batchnorm: str = "unbiased",
-    folder: Place | None = None,
-    **supernet: Any,
+    space: Space, data: ImageData, *, folder: Place = None, seed: int = 0, **supernet: Any
 ) -> TrainedSupernet:
     """Train BatchNorm and classifier of a supernet, resume that, or read what is in `folder`.
 
@@ -82,7 +76,7 @@ def train_supernet(
     """
     values: dict[str, Any] = {"name": "python", "space": space.name, "space_options": space.options}
     values |= {"dataset": data.name, "image_size": data.image_size, "device": str(data.device)}
-    values |= {"seed": seed, "batchnorm": batchnorm, "runs": _folder(folder), "supernet": supernet}
+    values |= {"seed": seed, "runs": _folder(folder), "supernet": supernet}
     config = StudyConfig.model_validate(values)
     paths = StudyPaths(config.runs)
     paths.supernet = config.runs / f"supernet-{digest(supernet_definition(config, data))}.pt"
@@ -145,12 +139,7 @@ def pick(study: Study, which: str = "knee") -> str:
 
 
 def retrain(
-    network: nn.Module,
-    data: ImageData,
-    *,
-    seed: int = 0,
-    folder: Place | None = None,
-    **recipe: Any,
+    network: nn.Module, data: ImageData, *, folder: Place = None, seed: int = 0, **recipe: Any
 ) -> nn.Module:
     """Train all weights of a copy of `network`; returns it as after its best epoch.
 
