@@ -35,7 +35,7 @@ UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
 """A variable that torchrun sets."""
 
 MAX_MESSAGE_CHARACTERS = 800
-"""Of an error message: somebody may give a whole file for a name."""
+"""The longest error message: somebody may give a whole file for a name."""
 
 
 @app.callback(

@@ -30,7 +30,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 def artifact_store(runs: Path) -> FileSystemArtifactStore:
     """Return the store of all studies of a runs folder, which it makes if necessary."""
     folder = runs / "artifacts"
-    with suppress(OSError):  # who may not write here reads what is there
+    with suppress(OSError):  # without write access, what is there is used
         folder.mkdir(parents=True, exist_ok=True)
     return FileSystemArtifactStore(folder)
 

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this": one clear line, exit status 2."""
+"""The one exception that means "the user can fix this": one clear line, exit status 2."""
 
 
 class InputError(Exception):
@@ -10,7 +10,7 @@ class InputError(Exception):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Of Python or of a device, or of PyTorch on the CPU, which has no class for it."""
+    """Whether memory ran out; PyTorch on the CPU has no class for it."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error).lower()
     )

@@ -39,7 +39,7 @@ class StudyOption(NamedTuple):
 
     field: str
     annotation: Any
-    """Of a parameter that typer makes an option of."""
+    """The annotation of a parameter that typer makes an option."""
 
 
 def _option(field: str, kind: Any, text: str, **more: Any) -> StudyOption:
@@ -59,7 +59,7 @@ OPTIONS = {
     "batchnorm": _option("batchnorm", str, "unbiased or biased [unbiased]."),
     "sampler": _option("search.sampler", str, "nsga2, nsga3, tpe, gp or random [nsga2]."),
     "max_flops": _option(
-        "search.max_flops", str, "Most multiply–adds of a network, such as 80M [no limit]."
+        "search.max_flops", str, "Maximum multiply–adds of a network, such as 80M [no limit]."
     ),
     "objective": _option(
         "search.objectives", list[str], "flops, latency, or both, minimised [flops]."

@@ -27,7 +27,7 @@ class Row:
     trial: int
     score: float
     flops: int
-    """Multiply-adds."""
+    """Multiply–adds."""
     params: int
     expressivity: float | None
     trainability: float | None
@@ -79,7 +79,7 @@ class Cost:
 
 
 COSTS: dict[CostName, Cost] = {
-    "flops": Cost("multiply-adds (M)", "M multiply-adds", 1e6, 1, "flops"),
+    "flops": Cost("multiply–adds (M)", "M multiply–adds", 1e6, 1, "flops"),
     "latency": Cost("latency (ms)", "ms", 1.0, 3, "latency_ms"),
 }
 

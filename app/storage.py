@@ -159,7 +159,7 @@ def _damaged(path: Path, verdict: object) -> InputError:
     kept = backups(path)
     return InputError(
         f"the database '{path}' is damaged ({verdict}); save what can be read with: "
-        f"sqlite3 {shlex.quote(str(path))} .recover | sqlite3 mended.db, or copy the newest "
+        f"sqlite3 {shlex.quote(str(path))} .recover | sqlite3 recovered.db, or copy the newest "
         f"backup over it: {kept[-1] if kept else 'there is none yet'}"
     )
 

@@ -173,8 +173,8 @@ def bind(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> N
 def not_here(file: str, name: str) -> InputError:
     """The error for a supernet or sample other than the one that scored the study's trials."""
     return InputError(
-        f"the {file} that scored the trials of study '{name}' is not here: copy that "
-        "file from where the study was prepared, give --study-name NAME for a study beside it, "
+        f"the {file} that scored the trials of study '{name}' is missing: copy it "
+        "from where the study was prepared, give --study-name NAME for a study beside it, "
         "or --fresh to start it again"
     )
 

@@ -38,7 +38,7 @@ class Recipe(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Nesterov momentum."""
     weight_decay: float = Field(default=5e-4, ge=0)
-    """Of convolution and linear weights; BatchNorm and biases have none."""
+    """Weight decay of convolution and linear weights; BatchNorm and biases have none."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps that warm up."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -116,7 +116,7 @@ class Result:
     seed: int
     recipe: Recipe
     history: list[dict[str, float]]
-    """Of each epoch: its number from 1, mean loss, validation and balanced accuracy."""
+    """Each epoch's number from 1, mean loss, validation and balanced accuracy."""
     definition: dict[str, Any]
     """What decided the outcome: network, space, data, seed, recipe, version."""
     folder: Path
@@ -128,7 +128,7 @@ class Result:
     majority_share: float | None = None
     """The test accuracy of always guessing the largest class."""
     latency_ms: float | None = None
-    """Of one image, on the hardware of the training, on one thread if that is a CPU."""
+    """Latency of one image on the hardware of the training, on one thread of a CPU."""
 
     @property
     def standard_error(self) -> float:

@@ -37,7 +37,7 @@ class ImageData:
     train: Split
     test: Split
     mean: Tensor
-    """Of the training pixels in [0, 1], a channel: float32, 3, on the device that computes."""
+    """The mean of each channel over the training pixels in [0, 1]: 3 float32, on the device."""
     std: Tensor
     flip: bool
     """Whether images may be mirrored."""

@@ -113,7 +113,7 @@ class ReportData:
 
     @cached_property
     def budgets(self) -> dict[float, Row | None]:
-        """The best network within each of 20 budgets of multiply-adds over the space's range."""
+        """The best network within each of 20 budgets of multiply–adds over the space's range."""
         costs = cost_range(self.space)
         limit = self.config.search.max_flops or costs.highest
         return by_budget(self.front, costs.lowest, min(costs.highest, limit))

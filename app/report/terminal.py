@@ -23,7 +23,7 @@ def print_front(data: ReportData, out: Console) -> None:
         if data.rows:
             cheapest = min(row.flops for row in data.rows) / 1e6
             out.print(
-                f"No trial keeps to --max-flops; the cheapest takes {cheapest:.1f} M multiply-adds."
+                f"No trial meets --max-flops; the cheapest takes {cheapest:.1f} M multiply–adds."
             )
         return
     titles = [*data.columns, "architecture"]

@@ -128,7 +128,8 @@ def train_candidate(
         check_definition(done.definition, candidate.definition, what, HINT)
         report(done.history)
         return done
-    training = train_epochs(candidate, data, recipe, seed, device, check, report, recipe.epochs)
+    training = NetworkTraining(candidate.build, data, recipe, seed, device)
+    train_epochs(training, candidate, check, report, recipe.epochs)
     network = candidate.build()
     cost = network_cost(network, data.image_size)
     network.load_state_dict(load_best(candidate.folder))
@@ -161,17 +162,13 @@ def train_candidate(
 
 
 def train_epochs(
+    training: NetworkTraining,
     candidate: Candidate,
-    data: ImageData,
-    recipe: Recipe,
-    seed: int,
-    device: torch.device,
     check: Callable[[], None],
     report: Report,
     epochs: int,
-) -> NetworkTraining:
-    """Train or resume until so many epochs are done, or its end; as `train_candidate`."""
-    training = NetworkTraining(candidate.build, data, recipe, seed, device)
+) -> None:
+    """Resume and train until so many epochs are done, or the end; else as `train_candidate`."""
     last = candidate.folder / "last.pt"
     if last.exists():
         state = load_or_refuse(last, FORMAT, HINT)
@@ -212,7 +209,6 @@ def train_epochs(
             if epoch_ended:
                 report(training.history)
             advance(note=note)
-    return training
 
 
 def _write_curve(path: Path, history: History) -> None:

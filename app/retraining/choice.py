@@ -59,7 +59,7 @@ def choose(
     for pick in selection.picks:
         front = pareto_front(rows, objectives)
         if rows and not front:
-            raise InputError(f"--pick {pick}: no trial of the study keeps to its --max-flops")
+            raise InputError(f"--pick {pick}: no trial of the study meets its --max-flops")
         row = pick_from(front, pick, objectives)
         labels.setdefault(row.arch, []).append(f"{pick} (trial {row.trial})")
     chosen = []
@@ -83,7 +83,7 @@ def choose_best(
         if not rows:
             raise InputError("there is no completed trial yet: run the study first")
         cheapest = min(row.flops for row in rows) / 1e6
-        raise InputError(f"no trial keeps to --max-flops: the cheapest takes {cheapest:.1f} M")
+        raise InputError(f"no trial meets --max-flops: the cheapest takes {cheapest:.1f} M")
     if max_flops is None:
         front = pareto_front(feasible, objectives)
         places = {round(i * (len(front) - 1) / (count - 1)) for i in range(count)}

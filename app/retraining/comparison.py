@@ -28,7 +28,7 @@ def comparison_table(results: Sequence[Result], rows: Sequence[Row]) -> Table:
     """
     majority = max(result.majority_share or 0 for result in results)
     table = Table(
-        title="Trained from scratch with the same recipe",
+        title="Trained with the same recipe",
         title_justify="left",
         caption="Only the best epoch by validation is tested. bal. %: mean accuracy of the "
         "classes; ms: one image, one thread, median. "

@@ -29,10 +29,10 @@ def retrain(
     """
     if not (selection.trials or selection.archs or selection.picks or baselines):
         raise InputError(
-            "say which networks: --trial N, --pick knee, best-score or max-flops=300M, "
+            "choose the networks to train: --trial N, --pick knee, best-score or max-flops=300M, "
             "--arch STRING, or --baseline NAME; each can be given several times"
         )
-    trainer = Trainer.open(config, recipe, seed)
+    trainer = Trainer(config, recipe, seed)
     chosen = choose(trainer.space, trainer.rows, selection, config.search.objectives)
     candidates = [go_on(c) for c in trainer.candidates(chosen, baselines)]
     trials = trainer.begin("retrain", candidates)

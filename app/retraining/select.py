@@ -1,22 +1,21 @@
 """The select command: successive halving of the best candidates, with real trainings.
 
-All candidates train for one epoch, the best third of them to the third epoch, a third of those to
-the ninth, and so on (arXiv 1502.07943, with a reduction factor of 3). Whoever is left trains to the
-end of the recipe; the winner, and no other, is tested.
+All train for one epoch, the best third to epoch 3, a third of those to epoch 9, and so on
+(arXiv 1502.07943). Who is left trains to the end of the recipe; only the winner is tested.
 
-**Learning rate.** A round only stops a training early: the rate follows the recipe's one schedule
-over all its epochs. So no step is trained twice, and the winner is what `retrain` makes of the same
-network, bit for bit, and compares with the baselines. A schedule that falls to zero in each round
-would judge the networks annealed, but its winner has either started anew each time, or been through
-warm restarts and so had another recipe. A rate that is still high matters little here, since the
-averaged weights are validated: averaging stands in for annealing (arXiv 2405.18392).
+A round only stops a training: its learning rate follows the recipe's one schedule over all epochs.
+So no step is repeated, and the winner is what `retrain` makes of that network, bit for bit, and
+compares with baselines. A rate that falls to zero in each round would mean to train anew each time,
+or warm restarts and so another recipe. What stands in for a fallen rate is that averaged weights
+are validated (arXiv 2405.18392).
 
-Where the rounds stand is read from the trials alone, so every process comes to the same conclusion,
-after any kill. A training belongs to whoever holds the lock of its folder.
+The rounds are read from the trials alone, so all processes agree on them, after any kill. A
+training belongs to who holds the lock of its folder.
 """
 
 import hashlib
 import itertools
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from app.interrupt import TimeIsUpError, stop_between_steps
 from app.retraining.candidate import Candidate, train_candidate, train_epochs
 from app.retraining.choice import SelectedArch, choose_best
 from app.retraining.trainer import Trainer
+from app.retraining.training import NetworkTraining
 from app.retraining.trials import accuracies
 from app.study_file import study_command
 from app.trained import Recipe
@@ -53,7 +53,7 @@ def select(
     limit = config.search.max_flops if max_flops is None else parse_count(max_flops)
     if max_flops is not None and not limit:
         raise InputError(f"--max-flops {max_flops}: write a number such as 80M")
-    trainer = Trainer.open(config, recipe, seed)
+    trainer = Trainer(config, recipe, seed)
     chosen = choose_best(trainer.rows, limit, count, config.search.objectives)
     halving = SuccessiveHalving(trainer, chosen)
     winner = None
@@ -84,8 +84,8 @@ class SuccessiveHalving:
     def __init__(self, trainer: Trainer, chosen: Sequence[SelectedArch]) -> None:
         self.trainer, self.chosen = trainer, chosen
         self.candidates = trainer.candidates(chosen)
-        folders = " ".join(candidate.folder.name for candidate in self.candidates)
-        selection = hashlib.sha256(folders.encode()).hexdigest()[:10]
+        terms = json.dumps([candidate.definition for candidate in self.candidates], sort_keys=True)
+        selection = hashlib.sha256(terms.encode()).hexdigest()[:10]
         self.trials = trainer.begin("select", self.candidates, selection)
 
     def run(self, check: Callable[[], None]) -> Candidate:
@@ -93,8 +93,7 @@ class SuccessiveHalving:
         going, last = self.candidates, self.trainer.recipe.epochs
         for epochs in rounds(last):
             out.print(f"Round to epoch {epochs}: {len(going)} of {len(self.candidates)} networks")
-            self._train_all(going, epochs, check)
-            trials = self.trials.read()
+            trials = self._train_all(going, epochs, check)
             best = {c.folder: self._best(trials[c.folder.name], epochs) for c in going}
             going = sorted(going, key=lambda c: -best[c.folder])
             going = [c for c in going if best[c.folder] > -math.inf]
@@ -109,10 +108,16 @@ class SuccessiveHalving:
 
     def _train_all(
         self, going: Sequence[Candidate], epochs: int, check: Callable[[], None]
-    ) -> None:
-        """Train whatever no other process has or is at, and wait for those."""
-        while waiting := self._waiting(going, epochs):
-            for candidate in waiting:
+    ) -> dict[str, FrozenTrial]:
+        """Train what no other process has or is at, and wait for those; returns the trials."""
+        while True:
+            trials = self.trials.read()
+            known = {c.folder: trials[c.folder.name] for c in going}
+            left = [c for c in going if self._best(known[c.folder], epochs) == -math.inf]
+            left = [c for c in left if not known[c.folder].state.is_finished()]
+            if not left:
+                return trials
+            for candidate in left:
                 with locks.claiming(candidate.folder) as ours:
                     if ours:
                         self._train(candidate, epochs, check)
@@ -120,14 +125,6 @@ class SuccessiveHalving:
             else:
                 check()
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-
-    def _waiting(self, going: Sequence[Candidate], epochs: int) -> list[Candidate]:
-        trials = self.trials.read()
-
-        def is_through(trial: FrozenTrial) -> bool:
-            return trial.state.is_finished() or self._best(trial, epochs) > -math.inf
-
-        return [c for c in going if not is_through(trials[c.folder.name])]
 
     def _best(self, trial: FrozenTrial, epochs: int) -> float:
         """The best accuracy up to the end of a round; -∞ if the training is not that far."""
@@ -137,25 +134,24 @@ class SuccessiveHalving:
 
     def _train(self, candidate: Candidate, epochs: int, check: Callable[[], None]) -> None:
         report = partial(self.trials.report, candidate)
+        training = NetworkTraining(candidate.build, *self.trainer.terms)
         try:
-            train_epochs(candidate, *self.trainer.terms, check, report, epochs)
+            train_epochs(training, candidate, check, report, epochs)
         except FloatingPointError as error:
             notice(f"{candidate.label} is out: {error}")
             self.trials.end(candidate, TrialState.FAIL)
 
     def table(self, winner: Candidate | None) -> Table:
         """Every candidate, those that came farthest first."""
-        trials, lines = self.trials.read(), []
-        for one, candidate in zip(self.chosen, self.candidates, strict=True):
-            seen = accuracies(trials[candidate.folder.name])
-            flops = self.trainer.space.cost(one.arch).macs
-            name = f"{one.label}{'*' if candidate is winner else ''}"
-            best = f"{100 * max(seen):.2f}" if seen else ""
-            cells = name, f"{flops / 1e6:.1f}", f"{one.score:.2f}", str(len(seen)), best
-            lines.append((len(seen), max(seen, default=0), cells))
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="* the winner" if winner else "")
         for head in ("network", "MFLOPs", "score", "epochs", "val. %"):
             table.add_column(head, justify="right" if table.columns else "left", no_wrap=True)
-        for *_, cells in sorted(lines, reverse=True):
-            table.add_row(*cells)
+        trials = self.trials.read()
+        seen = [accuracies(trials[candidate.folder.name]) for candidate in self.candidates]
+        lines = list(zip(self.chosen, self.candidates, seen, strict=True))
+        for one, candidate, values in sorted(lines, key=lambda x: (-len(x[2]), -max(x[2] or [0]))):
+            name = f"{one.label}{'*' if candidate is winner else ''}"
+            flops = f"{self.trainer.space.cost(one.arch).macs / 1e6:.1f}"
+            best = f"{100 * max(values):.2f}" if values else ""
+            table.add_row(name, flops, f"{one.score:.2f}", str(len(values)), best)
         return table

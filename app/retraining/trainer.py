@@ -1,12 +1,10 @@
 """What `retrain` and `select` share: networks of a study, trained on the same terms, reported."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from optuna.storages import BaseStorage
 from optuna.study import Study
 from torch import nn
 
@@ -15,11 +13,11 @@ from app.config import StudyConfig
 from app.console import notice, out, printable
 from app.context import check_names, open_data
 from app.dashboard import publish
-from app.data import ImageData, describe_split
-from app.definition import FINGERPRINT, Definition, study_definition
+from app.data import describe_split
+from app.definition import FINGERPRINT, study_definition
 from app.device import device_name, pick_device
 from app.errors import InputError
-from app.pareto import Row, completed_rows
+from app.pareto import completed_rows
 from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
@@ -38,44 +36,27 @@ from app.retraining.trials import TrainingTrials
 from app.storage import open_existing
 from app.study import find_study
 from app.trained import Recipe, read_results
-from spaces import Space
 
 
-@dataclass(frozen=True)
 class Trainer:
-    """A study, and the terms on which its networks are trained."""
+    """A study, and the terms on which its networks are trained; `seed` is that of the trainings.
 
-    config: StudyConfig
-    paths: StudyPaths
-    data: ImageData
-    recipe: Recipe
-    seed: int
-    """Of the trainings."""
-    device: torch.device
-    space: Space
-    definition: Definition
-    """Of the study."""
-    storage: BaseStorage | None
-    rows: list[Row]
+    Raises InputError for bad input; nothing is written.
+    """
 
-    @staticmethod
-    def open(config: StudyConfig, recipe: Recipe, seed: int) -> "Trainer":
-        """Read images and trials. Raises InputError for bad input; nothing is written."""
+    def __init__(self, config: StudyConfig, recipe: Recipe, seed: int) -> None:
         check_names(config)
-        device = pick_device(config.device)
-        paths = StudyPaths(config.folder)
-        data, space = open_data(config, paths, device, search=False)
-        validation_split(data, recipe)
-        storage = open_existing(config.storage_url, write=True)
-        definition = study_definition(config, data)
-        study = find_study(storage, config.name, definition) if storage else None
-        rows = completed_rows(study) if study else []
-        return Trainer(config, paths, data, recipe, seed, device, space, definition, storage, rows)
-
-    @property
-    def terms(self) -> tuple[ImageData, Recipe, int, torch.device]:
-        """The arguments of `train_candidate` that all candidates share."""
-        return self.data, self.recipe, self.seed, self.device
+        self.config, self.recipe, self.seed = config, recipe, seed
+        self.device = pick_device(config.device)
+        self.paths = StudyPaths(config.folder)
+        self.data, self.space = open_data(config, self.paths, self.device, search=False)
+        self.terms = self.data, recipe, seed, self.device
+        """What all trainings share: the arguments of NetworkTraining after the network."""
+        self.split = validation_split(self.data, recipe)
+        self.storage = open_existing(config.storage_url, write=True)
+        self.definition = study_definition(config, self.data)
+        study = self.storage and find_study(self.storage, config.name, self.definition)
+        self.rows = completed_rows(study) if study else []
 
     def candidates(
         self, chosen: Sequence[SelectedArch], baselines: Sequence[str] = ()
@@ -105,14 +86,12 @@ class Trainer:
         self, command: str, candidates: Sequence[Candidate], selection: str = ""
     ) -> TrainingTrials:
         """Say what is trained, and make or find its trials in the study `NAME COMMAND`."""
-        kept, held_out = validation_split(self.data, self.recipe)
-        labels = self.data.train.labels.tolist()
+        split = describe_split(self.data.train.labels.tolist(), *(s.tolist() for s in self.split))
         out.print(
-            f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
-            f"on {printable(self.config.dataset)}: "
+            f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from "
+            f"{self.recipe.init or 'scratch'} on {printable(self.config.dataset)}: "
             f"{self.recipe.epochs} epochs of batches of {self.recipe.batch_size}, "
-            f"{describe_split(labels, kept.tolist(), held_out.tolist())}, "
-            f"{len(self.data.test)} test images, {device_name(self.device)}"
+            f"{split}, {len(self.data.test)} test images, {device_name(self.device)}"
         )
         name = f"{self.config.name} {command}"
         with locks.preparing(self.config.storage_url, name):
@@ -128,18 +107,16 @@ class Trainer:
                 out.print(comparison_table(alike, self.rows), soft_wrap=False)
                 out.print(f"{'table':<10}{self.paths.comparison}")
             # the study may be deleted by now
-            study = find_study(self.storage, self.config.name) if self.storage else None
+            study = self.storage and find_study(self.storage, self.config.name)
             if study and self.paths.supernet.exists() and self.paths.reference.exists():
                 self._report(study)
         if self.paths.report.exists():
             out.print(f"{'report':<10}{self.paths.report}")
 
     def _report(self, study: Study) -> None:
-        hardware = device_name(self.device)
+        terms = self.definition, self.space, device_name(self.device)
         try:
-            report = ReportData.gather(
-                self.config, self.paths, study, self.definition, self.space, hardware
-            )
+            report = ReportData.gather(self.config, self.paths, study, *terms)
         except InputError as error:  # a supernet or a sample that is damaged
             notice(f"The report stays as it was: {error}")
             return

@@ -81,7 +81,7 @@ class NetworkTraining:
         self.step_count = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        """As in `Result.history`."""
+        """See `Result.history`."""
         self._losses: list[Tensor] = []
 
     @property

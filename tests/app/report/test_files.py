@@ -58,7 +58,7 @@ def test_the_page_explains_score_knee_and_loss(data: ReportData) -> None:
     """The percentiles are those of -3, -2 and -1 among -4, -3, -2.5 and -1.5."""
     assert [data.percentile(row) for row in ROWS] == [37.5, 75, 100]
     text = " ".join(Page(page(data)).text.split())
-    assert "trial score percentile multiply-adds (M) params (M) test accuracy" in text
+    assert "trial score percentile multiply–adds (M) params (M) test accuracy" in text
     assert "1* -2.000 75 11.0 0.000 90.00 %" in text
     assert "The knee is the network farthest above" in text
     assert f"chance: ln 10 = {math.log(10):.2f}" in page(data)

@@ -57,5 +57,5 @@ def test_the_next_command_can_be_copied(data: ReportData) -> None:
 
 def test_without_a_front_the_limit_is_named(data: ReportData) -> None:
     assert printed(replace(data, front=[]), 80) == [
-        "No trial keeps to --max-flops; the cheapest takes 10.0 M multiply-adds."
+        "No trial meets --max-flops; the cheapest takes 10.0 M multiply–adds."
     ]

@@ -97,7 +97,7 @@ def history(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "say which networks"),
+        ([], "choose the networks"),
         (["--trial=99"], "no such completed trial"),
         (["--arch=conv9"], "--arch: 'conv9'"),
         (["--pick=best"], "give knee, best-score, max-flops=300M"),

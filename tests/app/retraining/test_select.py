@@ -133,7 +133,7 @@ def test_networks_that_diverge_are_out(
     ("options", "message"),
     [
         (["--max-flops=many"], "--max-flops many: write a number such as 80M"),
-        (["--max-flops=1"], "no trial keeps to --max-flops: the cheapest takes 0.0 M"),
+        (["--max-flops=1"], "no trial meets --max-flops: the cheapest takes 0.0 M"),
         (["--candidates=1"], "--candidates"),
         (["--timeout=soon"], "--timeout soon: write a time such as 3h, 90m or 45s"),
         (["--timeout=0"], "--timeout 0"),
