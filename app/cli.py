@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app import PROGRAM
 from app.errors import InputError, is_out_of_memory
 from app.options import FILES, OPTIONS, STORED, Timeout, recipe_options, study_options
 from app.trained import Recipe
@@ -39,7 +40,7 @@ MAX_MESSAGE_CHARACTERS = 800
 
 @app.callback(
     invoke_without_command=True,
-    epilog="Example: python main.py --study mobilenet --dataset photos/ --max-flops 80M",
+    epilog=f"Example: {PROGRAM} --study mobilenet --dataset photos/ --max-flops 80M",
 )
 @study_options(*OPTIONS, "set")
 def run(
@@ -69,18 +70,17 @@ def _check_before_command(context: typer.Context) -> None:
     command = context.invoked_subcommand
     if UNDER_TORCHRUN in os.environ:
         raise InputError(
-            f"torchrun only trains the supernet of a study: "
-            f"run python main.py {command} … without it"
+            f"torchrun only trains the supernet of a study: run {PROGRAM} {command} … without it"
         )
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = name.replace("_", "-")
-            raise InputError(f"write --{option} after the command: main.py {command} …")
+            raise InputError(f"write --{option} after the command: {PROGRAM} {command} …")
 
 
 @app.command(
-    epilog="Example: python main.py rank --study nasbench201 --table accuracies.csv "
+    epilog=f"Example: {PROGRAM} rank --study nasbench201 --table accuracies.csv "
     "--column cifar10_test --sample 200"
 )
 @study_options(*FILES, "image_size", "train_steps", "batchnorm", "seed", "device", *STORED)
@@ -106,9 +106,7 @@ def rank(
     rank_table(config, table, column, sample, scores, not no_baselines, json)
 
 
-@app.command(
-    epilog="Example: python main.py retrain --study mobilenet --pick knee --baseline resnet18"
-)
+@app.command(epilog=f"Example: {PROGRAM} retrain --study mobilenet --pick knee --baseline resnet18")
 @recipe_options
 @study_options(*FILES, "image_size", "seed", "device", *STORED)
 def retrain(
@@ -124,8 +122,8 @@ def retrain(
     ] = None,
 ) -> None:
     """Train found networks from scratch, and compare them."""
-    from app.retrain.choice import Selection
-    from app.retrain.job import retrain as retrain_networks
+    from app.retraining.choice import Selection
+    from app.retraining.job import retrain as retrain_networks
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's, not the study's
@@ -135,7 +133,7 @@ def retrain(
     retrain_networks(config, selection, baseline or [], recipe, seed)
 
 
-@app.command(epilog="Example: python main.py select --study mobilenet --max-flops 80M --timeout 3h")
+@app.command(epilog=f"Example: {PROGRAM} select --study mobilenet --max-flops 80M --timeout 3h")
 @recipe_options
 @study_options(*FILES, "image_size", "seed", "device", *STORED)
 def select(
@@ -150,7 +148,7 @@ def select(
 ) -> None:
     """Train the best networks in rounds, of which a third goes on, and keep the winner."""
     from app.interrupt import time_limit
-    from app.retrain.select import select as select_network
+    from app.retraining.select import select as select_network
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's, not the study's
@@ -160,7 +158,7 @@ def select(
         select_network(config, recipe, seed, max_flops, candidates)
 
 
-@app.command(epilog="Example: python main.py export --study mobilenet --pick knee --out model.onnx")
+@app.command(epilog=f"Example: {PROGRAM} export --study mobilenet --pick knee --out model.onnx")
 @study_options(*FILES, *STORED)
 def export(
     given: Given,
@@ -173,7 +171,7 @@ def export(
 ) -> None:
     """Write a retrained network as ONNX or for torch.export, with weights and a description."""
     from app.export import export as export_network
-    from app.retrain.choice import Selection
+    from app.retraining.choice import Selection
     from app.study_file import load_config
 
     selection = Selection(trial or [], arch or [], pick or [])
@@ -181,7 +179,7 @@ def export(
 
 
 @app.command(
-    epilog="Example: python main.py worker --study mine --storage postgresql://user@server/bnnas"
+    epilog=f"Example: {PROGRAM} worker --study mine --storage postgresql://user@server/bnnas"
 )
 @study_options("storage", *FILES, "device")
 def worker(
@@ -203,7 +201,7 @@ def worker(
         work(study, {"runs": Path("runs"), **given}, supernet, wait)
 
 
-@app.command(epilog="Example: python main.py studies")
+@app.command(epilog=f"Example: {PROGRAM} studies")
 @study_options("runs", "storage")
 def studies(given: Given) -> None:
     """List the presets and studies, and how far each has come."""
@@ -212,7 +210,7 @@ def studies(given: Given) -> None:
     print_studies(given.get("runs", Path("runs")), given.get("storage"))
 
 
-@app.command(epilog="Example: python main.py dashboard --port 8081")
+@app.command(epilog=f"Example: {PROGRAM} dashboard --port 8081")
 @study_options("runs", "storage")
 def dashboard(
     given: Given,
@@ -263,7 +261,7 @@ def main(arguments: list[str] | None = None) -> int:
     print_anything()
     try:
         with stop_at_once():
-            status = run_command(app, arguments, "main.py")
+            status = run_command(app, arguments, PROGRAM.split()[-1])
             if status == 130:  # typer returns this for a KeyboardInterrupt
                 raise KeyboardInterrupt
             return status
@@ -292,7 +290,7 @@ def _explain(error: Exception) -> str | None:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from app.search import SearchFailedError
+    from app.ask_tell import SearchFailedError
 
     line = str(error.__cause__ or error).split("\n", 1)[0]
     if isinstance(error, StorageInternalError | SQLAlchemyError):

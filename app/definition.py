@@ -1,5 +1,7 @@
 """What decides how scores come out: trials and files of different definitions do not compare."""
 
+import hashlib
+import json
 from typing import Any
 
 import spaces
@@ -67,6 +69,12 @@ def of_networks(definition: Definition) -> Definition:
     """What decides which networks a study has and what they cost, whatever their scores."""
     fields = (DEFAULTS | definition).items()
     return {key: value for key, value in fields if key.partition(".")[0] in OF_NETWORKS}
+
+
+def digest(definition: Definition) -> str:
+    """10 hex digits that tell definitions apart, for names of files."""
+    text = json.dumps(definition, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:

@@ -98,7 +98,7 @@ def recipe_options(command: Command) -> Command:
     options: dict[str, Any] = {}
     for field, info in Recipe.model_fields.items():
         kind: Any = info.annotation
-        default = "" if kind is bool else f" [{info.default}]"
+        default = "" if kind is bool or info.default is None else f" [{info.default}]"
         option = typer.Option(option_name(field), help=f"{info.description}{default}")
         options[field] = Annotated[kind | None, option]
     return _replace_argument("recipe", options, Recipe.from_options)(command)

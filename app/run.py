@@ -3,12 +3,14 @@
 import shlex
 import sqlite3
 from contextlib import ExitStack, closing
+from typing import NamedTuple
 
 import torch
 from optuna.storages import BaseStorage
 from optuna.study import Study
 
-from app import locks
+from app import PROGRAM, locks
+from app.ask_tell import search
 from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
@@ -27,7 +29,6 @@ from app.report.files import write_reports
 from app.report.terminal import print_front
 from app.rescore import rescore
 from app.sampling import cost_range
-from app.search import search
 from app.storage import check_database, delete_study, open_storage
 from app.study import (
     bind,
@@ -61,6 +62,30 @@ def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
     if config.storage or config.runs.is_dir():  # the default one's folder may not exist yet
         check_database(url)
     data, space = open_data(config, paths, device)  # nothing is written before input is read
+    searched = search_study(config, paths, data, space, device, fresh)
+    report(searched.context, searched.study)
+    if searched.ended:
+        out.print(searched.ended)
+
+
+class Searched(NamedTuple):
+    """A study that was searched, and why that ended early, if it did."""
+
+    context: EvaluationContext
+    study: Study
+    ended: str | None
+
+
+def search_study(
+    config: StudyConfig,
+    paths: StudyPaths,
+    data: ImageData,
+    space: Space,
+    device: torch.device,
+    fresh: bool = False,
+) -> Searched:
+    """Make or open the study, prepare it, and search until it has its trials."""
+    url = config.storage_url
     with ExitStack() as stack:
         with locks.writing(paths.folder), locks.preparing(url, config.name):
             remove_leftovers(paths.folder)
@@ -82,9 +107,7 @@ def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
             keep_backup(config)
             ended = search(context, study, writer)
             keep_backup(config)
-    report(context, study)
-    if ended:
-        out.print(ended)
+    return Searched(context, study, ended)
 
 
 def begin(
@@ -146,8 +169,8 @@ def report(context: EvaluationContext, study: Study) -> None:
         "report": paths.report,
         "supernet": paths.supernet,
         "trials": shown(url),
-        "dashboard": f"python main.py dashboard {at}".rstrip(),
-        "workers": f"python main.py worker --study {config.name} {at}" if server else "",
+        "dashboard": f"{PROGRAM} dashboard {at}".rstrip(),
+        "workers": f"{PROGRAM} worker --study {config.name} {at}" if server else "",
     }.items():
         if place:
             out.print(f"{what:<10}{place}")

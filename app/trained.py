@@ -15,6 +15,8 @@ from app.console import notice
 from app.errors import InputError
 
 FORMAT = "bnnas retrained network 1"
+CONTINUED = "goes on from"
+"""Key of a definition: the folder's name of the shorter training that it went on from."""
 
 
 class Recipe(BaseModel):
@@ -51,6 +53,8 @@ class Recipe(BaseModel):
     """Share of the images held out to pick the epoch."""
     patience: int = Field(default=0, ge=0)
     """Stop after this many epochs without progress; 0 is never."""
+    init: str | None = None
+    """Start from the weights of this .safetensors file whose names and shapes agree."""
 
     @property
     def criterion(self) -> str:

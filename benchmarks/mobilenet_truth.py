@@ -36,7 +36,7 @@ from app.device import pick_device
 from app.interrupt import stop_between_steps
 from app.pareto import completed_rows, pareto_front
 from app.paths import StudyPaths
-from app.retrain.candidate import Candidate, train_candidate, training_folder
+from app.retraining.candidate import Candidate, train_candidate, training_folder
 from app.sampling import Repair, draw, stratified
 from app.storage import open_existing
 from app.study import find_study

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL
 
 import spaces
+from app.ask_tell import SEEDS_APART, Search
 from app.cli import run_command
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig, database_url
@@ -33,7 +34,6 @@ from app.database import text_of
 from app.objective import TrialResult
 from app.samplers import create_sampler
 from app.sampling import Repair
-from app.search import SEEDS_APART, Search
 from app.storage import open_storage
 from app.study import directions
 from spaces import Space

@@ -15,7 +15,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from app.data import BatchStream, ImageData, check_batch_size, hold_out
 from app.data.augment import trivial_augment
 from app.device import mixed_precision
-from app.retrain.evaluation import evaluate
+from app.retraining.evaluation import evaluate
+from app.retraining.weights import take_weights
 from app.trained import Recipe
 
 
@@ -48,6 +49,8 @@ class NetworkTraining:
             # on the CPU, so that every device starts from the same weights
             torch.default_generator.manual_seed(seed)
             network = build()
+        self.origin = take_weights(network, recipe.init) if recipe.init else ""
+        """What `Recipe.init` gave, in a line."""
         self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)
         # not AveragedModel, whose counter makes a GPU wait at every step
         self.average = deepcopy(self.network).requires_grad_(False)
@@ -145,6 +148,13 @@ class NetworkTraining:
         self._losses = [loss.to(self.device) for loss in state["losses"]]
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
+
+    def go_on_from(self, state: dict[str, Any]) -> None:
+        """Start from the end of a shorter training, with a schedule of its own for the rest."""
+        steps = self.steps - state["step"]
+        self.schedule = warmup_cosine(self.optimizer, self.recipe.warmup, steps)
+        own = {name: self._parts[name].state_dict() for name in ("optimizer", "schedule")}
+        self.load_state_dict(state | own)
 
     @property
     def _parts(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.cli import main
 from app.latency import cpu_threads
-from app.retrain.candidate import train_candidate
+from app.retraining.candidate import train_candidate
 from app.supernet.checkpoint import load_checkpoint
 from app.trained import FORMAT
 from tests.app.test_run import ROOT
@@ -26,7 +26,7 @@ KILLED = """
 import os, signal, sys
 import tests.toy
 from app.cli import main
-from app.retrain.training import NetworkTraining
+from app.retraining.training import NetworkTraining
 
 def step(training, as_it_was=NetworkTraining.step):
     if training.step_count == 7:
@@ -173,7 +173,7 @@ def test_a_study_deleted_during_the_training_is_none(
         optuna.delete_study(study_name="small", storage=database(tmp_path))
         return result
 
-    monkeypatch.setattr("app.retrain.job.train_candidate", train)
+    monkeypatch.setattr("app.retraining.job.train_candidate", train)
     assert main(["retrain", *study, "--trial=0", *QUICK]) == 0
     assert (retrained(tmp_path) / "comparison.csv").exists()
 

@@ -11,9 +11,14 @@ from torch import nn
 
 from app.data import ImageData, Split
 from app.errors import InputError
-from app.retrain.candidate import Candidate, load_best, train_candidate, training_folder
-from app.retrain.evaluation import evaluate
-from app.retrain.training import NetworkTraining, validation_split, warmup_cosine
+from app.retraining.candidate import (
+    Candidate,
+    load_best,
+    train_candidate,
+    training_folder,
+)
+from app.retraining.evaluation import evaluate
+from app.retraining.training import NetworkTraining, validation_split, warmup_cosine
 from app.trained import Recipe, Result, read_results
 
 CPU = torch.device("cpu")
