@@ -13,6 +13,7 @@ from app.console import out, printable
 from app.context import check_names, open_data
 from app.dashboard import publish
 from app.data import ImageData, describe_split
+from app.data.dataset import fingerprint
 from app.definition import study_definition
 from app.device import device_name, pick_device
 from app.errors import InputError
@@ -55,19 +56,20 @@ def retrain(
     device = pick_device(config.device)
     paths = StudyPaths(config.folder)
     data, space = open_data(config, paths, device, search=False)
-    kept, held_out = validation_split(data, recipe)
+    kept, split, validation = validation_split(data, recipe)
     storage = open_existing(config.storage_url, write=True)
     definition = study_definition(config, data)
     study = find_study(storage, config.name, definition) if storage else None
     rows = completed_rows(study) if study else []
     chosen = choose(space, rows, selection, config.search.objectives)
     candidates = make_candidates(config, data, space, recipe, seed, chosen, baselines)
+    trained, validated = data.train.labels[kept].tolist(), split.labels[validation].tolist()
     with locks.writing(paths.retrained, wait=False):
         out.print(
             f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
             f"on {printable(config.dataset)}: "
             f"{recipe.epochs} epochs of batches of {recipe.batch_size}, "
-            f"{describe_split(data.train.labels.tolist(), kept.tolist(), held_out.tolist())}, "
+            f"{describe_split(trained, validated, is_held_out=data.val is None)}, "
             f"{len(data.test)} test images, {device_name(device)}"
         )
         with stop_between_steps() as check:
@@ -106,6 +108,10 @@ def make_candidates(
         **recipe.model_dump(),
         "version": VERSION,
     }
+    if data.val is not None:
+        terms["validation fingerprint"] = fingerprint(
+            data.classes, data.val.to(torch.device("cpu"))
+        )
 
     def make(label: str, build: Callable[[], nn.Module], **own: Any) -> Candidate:
         parent, definition = StudyPaths(config.folder).retrained, own | terms
