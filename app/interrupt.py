@@ -1,5 +1,6 @@
 """Ctrl-C that waits for the end of a step, so that what is saved is whole."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from types import FrameType
 
 from app.console import console
 
+INTERRUPTED = "Interrupted; run the same command again to resume."
 _SIGNALS = {s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
@@ -49,8 +51,21 @@ def check_or_save(check: Callable[[], None], save: Callable[[], None]) -> None:
 
 
 def stop_at_once() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does anyway."""
-    return _handling(signal.default_int_handler)
+    """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, and during an import end the process.
+
+    PyTorch and NumPy cannot be imported in part: they would abort, or raise something else.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                with suppress(OSError):
+                    os.write(2, f"{INTERRUPTED}\n".encode())
+                os._exit(130)
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    return _handling(stop)
 
 
 @contextmanager
