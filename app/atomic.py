@@ -92,8 +92,8 @@ def check_output(path: Path) -> None:
     by then.
     """
     try:
-        if path.is_dir():
-            raise InputError(f"'{path}' is a folder: name a file in it")
+        if path.exists() and not path.is_file():  # root would replace /dev/null
+            raise InputError(f"'{path}' is a folder, device or pipe: name a file")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass

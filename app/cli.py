@@ -256,7 +256,7 @@ def _expand_home(word: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     from app.console import print_anything
-    from app.interrupt import stop_at_once
+    from app.interrupt import INTERRUPTED, stop_at_once
 
     print_anything()
     try:
@@ -266,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise KeyboardInterrupt
             return status
     except KeyboardInterrupt:
-        _say("Interrupted; run the same command again to resume.")
+        _say(INTERRUPTED)
         return 130
     except SystemExit:  # Rich, when its output pipe is closed
         return _fail("output pipe closed; rerun to resume", 1)

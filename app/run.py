@@ -47,9 +47,8 @@ from spaces import Space
 def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
     """Run a study, or resume it; every finished stage is left as it is.
 
-    `fresh` deletes it first, `anew` scores its networks anew where their scores are out of date.
-
-    Of the processes that torchrun starts, all but rank 0 only take part in the training.
+    `fresh` deletes it first, `anew` scores its networks anew if their scores are outdated. Of the
+    processes that torchrun starts, all but rank 0 only take part in the training.
     """
     check_names(config)
     device = pick_device(config.device, distributed.local_rank())
@@ -62,7 +61,7 @@ def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
     if config.storage or config.runs.is_dir():  # the default one's folder may not exist yet
         check_database(url)
     data, space = open_data(config, paths, device)  # nothing is written before input is read
-    searched = search_study(config, paths, data, space, device, fresh)
+    searched = search_study(config, paths, data, space, device, fresh, anew)
     report(searched.context, searched.study)
     if searched.ended:
         out.print(searched.ended)
@@ -83,8 +82,9 @@ def search_study(
     space: Space,
     device: torch.device,
     fresh: bool = False,
+    anew: bool = False,
 ) -> Searched:
-    """Make or open the study, prepare it, and search until it has its trials."""
+    """Make or open the study, prepare it, and search until it has its trials; see `run`."""
     url = config.storage_url
     with ExitStack() as stack:
         with locks.writing(paths.folder), locks.preparing(url, config.name):

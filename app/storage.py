@@ -149,7 +149,8 @@ def _check_sqlite_file(url: URL, write: bool) -> None:
         raise InputError(
             f"'{path}' is not an SQLite database ({error}): move it away or name another one"
         ) from None
-    if tables and not {"studies", "trials", "version_info"} <= tables:
+    is_half_made = tables < BaseModel.metadata.tables.keys()  # by a kill, or on a full disk
+    if tables and not is_half_made and not {"studies", "trials", "version_info"} <= tables:
         raise InputError(
             f"'{path}' is a database of another program: move it away or name another one"
         )

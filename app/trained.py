@@ -137,8 +137,11 @@ class Result:
 
     @property
     def full_recipe(self) -> dict[str, Any]:
-        """The recipe and its version: what must be equal for accuracies to compare."""
-        return self.recipe.model_dump() | {"recipe_version": self.definition.get("version")}
+        """The recipe, its version and its validation: what compared accuracies must share."""
+        return self.recipe.model_dump() | {
+            "recipe_version": self.definition.get("version"),
+            "validation_fingerprint": self.definition.get("validation fingerprint"),
+        }
 
     def fits(self, study: Mapping[str, Any]) -> bool:
         """Whether it was trained on the data, and in the space, that define this study."""

@@ -36,6 +36,7 @@ class ImageData:
     classes: tuple[str, ...]
     train: Split
     test: Split
+    """Never looked at before a training has ended."""
     mean: Tensor
     """The mean of each channel over the training pixels in [0, 1]: 3 float32, on the device."""
     std: Tensor
@@ -45,6 +46,8 @@ class ImageData:
     """16 hex digits; the same images have the same fingerprint, wherever they lie."""
     value_ranges: ValueRanges = field(default_factory=dict)
     """What deep images were scaled from."""
+    val: Split | None = None
+    """Validates trainings, if the data set has such a split; no part of the fingerprint."""
 
     @property
     def device(self) -> torch.device:

@@ -15,6 +15,7 @@ from torch import nn
 from app.atomic import write_text
 from app.console import notice, progress_bar
 from app.data import ImageData, majority_share
+from app.data.dataset import fingerprint
 from app.definition import FINGERPRINT, Definition, check_definition, digest
 from app.device import device_name
 from app.interrupt import check_or_save
@@ -55,8 +56,10 @@ class Candidate:
 
 def training_terms(data: ImageData, recipe: Recipe, seed: int) -> Definition:
     """What defines a training beside its network."""
+    own = data.val and fingerprint(data.classes, data.val.to(torch.device("cpu")))
     return {
         "dataset fingerprint": data.fingerprint,
+        **({"validation fingerprint": own} if own else {}),
         "image_size": data.image_size,
         "seed": seed,
         **recipe.model_dump(exclude_none=True),

@@ -86,7 +86,10 @@ class Trainer:
         self, command: str, candidates: Sequence[Candidate], selection: str = ""
     ) -> TrainingTrials:
         """Say what is trained, and make or find its trials in the study `NAME COMMAND`."""
-        split = describe_split(self.data.train.labels.tolist(), *(s.tolist() for s in self.split))
+        kept, source, validation = self.split
+        trained, validated = self.data.train.labels[kept], source.labels[validation]
+        held_out = self.data.val is None
+        split = describe_split(trained.tolist(), validated.tolist(), is_held_out=held_out)
         out.print(
             f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from "
             f"{self.recipe.init or 'scratch'} on {printable(self.config.dataset)}: "
