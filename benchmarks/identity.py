@@ -28,12 +28,12 @@ from common import environment
 from optuna.trial import TrialState
 
 from app.atomic import DamagedError
-from app.cli import run_command
 from app.commit import FINGERPRINT
 from app.context import open_data, prepare
 from app.database import parse_url, sqlite_url, text_of
 from app.device import pick_device
 from app.errors import InputError
+from app.exit_status import run_command
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_checkpoint
 

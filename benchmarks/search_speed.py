@@ -27,10 +27,10 @@ from sqlalchemy.engine import URL
 
 import spaces
 from app.ask_tell import SEEDS_APART, Search
-from app.cli import run_command
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig, database_url
 from app.database import text_of
+from app.exit_status import run_command
 from app.objective import TrialResult
 from app.samplers import create_sampler
 from app.sampling import Repair
