@@ -137,11 +137,8 @@ class Result:
 
     @property
     def full_recipe(self) -> dict[str, Any]:
-        """The recipe, its version and its validation: what compared accuracies must share."""
-        return self.recipe.model_dump() | {
-            "recipe_version": self.definition.get("version"),
-            "validation_fingerprint": self.definition.get("validation fingerprint"),
-        }
+        """What accuracies must share to be compared."""
+        return full_recipe(self.recipe, self.definition)
 
     def fits(self, study: Mapping[str, Any]) -> bool:
         """Whether it was trained on the data, and in the space, that define this study."""
@@ -156,6 +153,14 @@ class Result:
         """Write `result.json` into the folder."""
         values = to_jsonable_python(self, exclude={"folder"})
         write_json(self.folder / "result.json", {"format": FORMAT, **values})
+
+
+def full_recipe(recipe: Recipe, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe, its version and its validation images, of a training's definition."""
+    return recipe.model_dump() | {
+        "recipe_version": definition.get("version"),
+        "validation_fingerprint": definition.get("validation fingerprint"),
+    }
 
 
 def read_result(folder: Path) -> Result | None:

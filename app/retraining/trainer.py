@@ -24,7 +24,6 @@ from app.report.files import write_reports
 from app.retraining.baselines import build_baseline
 from app.retraining.candidate import (
     TORCHVISION,
-    VERSION,
     Candidate,
     training_folder,
     training_terms,
@@ -35,7 +34,7 @@ from app.retraining.training import validation_split
 from app.retraining.trials import TrainingTrials
 from app.storage import open_existing
 from app.study import find_study
-from app.trained import Recipe, read_results
+from app.trained import Recipe, full_recipe, read_results
 
 
 class Trainer:
@@ -104,7 +103,8 @@ class Trainer:
         """Compare all results of this recipe, and write the report again."""
         with locks.writing(self.paths.retrained):
             results = read_results(self.paths.retrained, self.definition)
-            recipe = self.recipe.model_dump() | {"recipe_version": VERSION}
+            terms = training_terms(self.data, self.recipe, self.seed)
+            recipe = full_recipe(self.recipe, terms)
             if alike := [result for result in results if result.full_recipe == recipe]:
                 write_comparison(self.paths.comparison, results, self.rows)
                 out.print(comparison_table(alike, self.rows), soft_wrap=False)
