@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -229,6 +230,8 @@ def main(arguments: list[str] | None = None) -> int:
     from app.interrupt import INTERRUPTED, stop_at_once
 
     print_anything()
+    if any(option.startswith("error") for option in sys.warnoptions):
+        warnings.simplefilter("default")  # importing the libraries would fail
     try:
         with stop_at_once():
             status = run_command(app, arguments, "main.py")
