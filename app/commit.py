@@ -25,7 +25,7 @@ from optuna.storages._rdb.models import (
 )
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -157,6 +157,11 @@ class StudyWriter:
                 StudyModel.find_or_raise_by_id(self.study_id, session, for_update=True)
             except KeyError:
                 raise StorageInternalError("the study was deleted by another process") from None
+            log = Path(f"{Path(url.database or '').resolve()}-wal")
+            mode = text("PRAGMA journal_mode")  # other than "wal" on a network drive
+            if is_sqlite(url) and not log.exists() and session.scalar(mode) == "wal":
+                # a kill would lose all that is in it; when all processes end, it is in the file
+                raise StorageInternalError(f"its log '{log}' was removed; rerun to resume")
             yield session
 
     def _count_complete(self, session: Session, fingerprint: str) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 import typer
@@ -54,6 +55,8 @@ def run_program(
     from app.interrupt import INTERRUPTED, stop_at_once
 
     print_anything()
+    if any(option.startswith("error") for option in sys.warnoptions):
+        warnings.simplefilter("default")  # importing the libraries would fail
     try:
         with stop_at_once():
             status = run_command(command, arguments, name)

@@ -142,7 +142,8 @@ def _check_sqlite_file(url: URL, write: bool) -> None:
                 if verdict != "ok":
                     raise _damaged(path, verdict)
     except sqlite3.OperationalError as error:
-        raise InputError(f"cannot read the database '{path}' ({error}): try again later") from None
+        hint = "free some space on its disk" if "disk" in str(error) else "try again later"
+        raise InputError(f"cannot read the database '{path}' ({error}): {hint}") from None
     except sqlite3.DatabaseError as error:
         if "malformed" in str(error):
             raise _damaged(path, error) from None
