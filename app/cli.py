@@ -27,7 +27,7 @@ Study = Annotated[
 TrialNumbers = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
 Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
 Picks = Annotated[
-    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or max-latency=5 (ms).")
+    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or another limit.")
 ]
 
 UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"

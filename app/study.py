@@ -17,13 +17,11 @@ from torch import Tensor
 
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import CostName, StudyConfig
+from app.costs import COSTS
 from app.definition import Definition, check_definition
 from app.errors import InputError
 from app.scores.reference import Reference
 from spaces import Space
-
-METRICS: dict[CostName, str] = {"flops": "flops", "latency": "latency_ms"}
-"""What Optuna calls the costs, which is also the attribute of a trial."""
 
 DEFINITION = "definition"
 MACHINE = "latency machine"
@@ -77,7 +75,7 @@ def open_study(
     study = study or optuna.create_study(storage=storage, study_name=name, directions=wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
+        study.set_metric_names(["score", *(COSTS[name].attribute for name in objectives)])
     study.set_user_attr(DEFINITION, definition)
     return study
 

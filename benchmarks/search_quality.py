@@ -106,7 +106,7 @@ def main(
         return NSGAIISampler(population_size=population, seed=seed)
 
     def ours(seed: int) -> BaseSampler:
-        return create_sampler(config, Repair(space, max_flops), seed)
+        return create_sampler(config, Repair(space, config), seed)
 
     header = [*(f"{count} trials" for count in counts), "new"]
     print(f"{'hypervolume found, of all':<28}{''.join(f'{title:>18}' for title in header)}")

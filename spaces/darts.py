@@ -119,12 +119,12 @@ class Darts(Space):
         return Network(self.shapes, self.classes, parse(arch), bn_mode)
 
     def cost(self, arch: str) -> Cost:
-        """Add the fixed part and a look-up per entry of each cell."""
-        cells = parse(arch)
+        """Add the fixed part and a look-up per entry of the two cells."""
+        normal, reduce = parse(arch)
         chosen = (
-            _operation_cost(operation, shape.edge(source))
-            for shape in self.shapes
-            for operation, source in shape.entries(cells)
+            _entry_cost(self, reduction, *entry)
+            for reduction, cell in ((False, normal), (True, reduce))
+            for entry in cell
         )
         return sum(chosen, self._fixed_cost)
 
@@ -165,6 +165,13 @@ class Darts(Space):
                 total += count(farther, shape.farther, size, size)
                 total += count(nearer, shape.nearer, shape.size, shape.size)
         return total
+
+
+@cache
+def _entry_cost(space: Darts, reduction: bool, operation: str, source: int) -> Cost:
+    """The cost of an entry in all normal or all reduction cells."""
+    edges = (shape.edge(source) for shape in space.shapes if shape.reduction is reduction)
+    return sum((_operation_cost(operation, edge) for edge in edges), Cost())
 
 
 @cache

@@ -118,7 +118,8 @@ class Piece:
         device = next(module.parameters(), torch.empty(0)).device
         with torch.no_grad(), _Recorder(torch.empty(1, *shape, device=device)) as recorder:
             output = module.eval()(recorder.input)
-        self.tape, self.output = recorder.tape, recorder.number(output)
+        self.tape: Tape = recorder.tape
+        self.output: int = recorder.number(output)
         self.shape: tuple[int, ...] = tuple(output.shape[1:])
 
     @property
