@@ -171,6 +171,22 @@ def worker(
     work(study, {"runs": Path("runs"), **given}, supernet, wait)
 
 
+@app.command(epilog="Example: python main.py trials --study mine --csv trials.csv")
+@study_options("runs", *STORED)
+def trials(
+    given: Given,
+    study: Study,
+    csv: Annotated[
+        Path | None, typer.Option(help="FILE.csv, or FILE.json [CSV to the terminal].")
+    ] = None,
+) -> None:
+    """Write all trials of a study as a table."""
+    from app.study_file import load_config
+    from app.trials_file import write_trials
+
+    write_trials(load_config(study, given, resume=True), csv)
+
+
 @app.command(epilog="Example: python main.py studies")
 @study_options("runs", "storage")
 def studies(given: Given) -> None:
