@@ -74,12 +74,12 @@ class DamagedError(Exception):
     """A file of ours that is not what was written: cut off, or with changed bytes."""
 
 
-def set_aside(path: Path, reason: object) -> None:
-    """Rename a damaged file, so that it is kept and can be made again, and say so."""
-    kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+def set_aside(path: Path, reason: object, state: str = "damaged") -> None:
+    """Rename a file that is of no use, so that it is kept and can be made again, and say so."""
+    kept = path.with_name(f"{path.name}.{state}-{time.strftime('%Y%m%d-%H%M%S')}")
     path.replace(kept)
     console.print(
-        f"'{path}' is damaged ({reason}). It is kept as '{kept.name}' and made again.",
+        f"'{path}' is {state} ({reason}). It is kept as '{kept.name}' and made again.",
         soft_wrap=True,
         markup=False,
     )
@@ -103,8 +103,8 @@ def check_output(path: Path) -> None:
     by then.
     """
     try:
-        if path.is_dir():
-            raise InputError(f"'{path}' is a folder: name a file in it")
+        if path.exists() and not path.is_file():  # root would replace /dev/null
+            raise InputError(f"'{path}' is a folder, device or pipe: name a file")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -1,5 +1,6 @@
 """Backups of the SQLite database; the last three are kept."""
 
+import glob
 import os
 import sqlite3
 import time
@@ -18,7 +19,7 @@ MAX_BACKUP_BYTES = 512 << 20
 
 def backups(database: Path) -> list[Path]:
     """The backups of `database`, oldest first."""
-    return sorted(database.parent.glob(f"{database.name}.backup-*[0-9]"))
+    return sorted(database.parent.glob(f"{glob.escape(database.name)}.backup-*[0-9]"))
 
 
 def back_up(url: URL) -> None:
@@ -34,7 +35,7 @@ def back_up(url: URL) -> None:
         return
     copy = database.with_name(f"{database.name}.backup-{time.strftime('%Y%m%d-%H%M%S')}")
     part = copy.with_name(f".{copy.name}.{os.getpid()}.part")
-    remove_leftovers(database.parent, f".{database.name}.backup-*")
+    remove_leftovers(database.parent, f".{glob.escape(database.name)}.backup-*")
     try:
         with (
             closing(sqlite3.connect(database, timeout=60)) as source,

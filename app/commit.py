@@ -24,8 +24,8 @@ from optuna.storages._rdb.models import (
     TrialValueModel,
 )
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func, insert, select
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -128,6 +128,24 @@ class StudyWriter:
             if rows:
                 session.execute(insert(TrialUserAttributeModel), rows)
 
+    def replace(self, successor: Study, old_name: str, queue: Iterable[dict[str, Any]]) -> None:
+        """Give the study's name to an empty `successor`, with these choices queued there."""
+        with self._transaction() as session:
+            old = StudyModel.find_or_raise_by_id(self.study_id, session)
+            name, old.study_name = old.study_name, old_name
+            session.flush()  # no two studies have one name
+            new = StudyModel.find_or_raise_by_id(successor._study_id, session)
+            new.study_name = name
+            rows: list[tuple[Any, FrozenTrial]] = []
+            for number, choices in enumerate(queue):
+                attrs = {"fixed_params": choices}
+                trial = create_trial(state=TrialState.WAITING, system_attrs=attrs)
+                row = TrialModel(study_id=new.study_id, number=number, state=trial.state)
+                rows.append((row, trial))
+            session.add_all(row for row, _ in rows)
+            session.flush()
+            _insert_rows(session, rows)
+
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
         url = self._engine.url
@@ -139,6 +157,11 @@ class StudyWriter:
                 StudyModel.find_or_raise_by_id(self.study_id, session, for_update=True)
             except KeyError:
                 raise StorageInternalError("the study was deleted by another process") from None
+            log = Path(f"{Path(url.database or '').resolve()}-wal")
+            mode = text("PRAGMA journal_mode")  # other than "wal" on a network drive
+            if is_sqlite(url) and not log.exists() and session.scalar(mode) == "wal":
+                # a kill would lose all that is in it; when all processes end, it is in the file
+                raise StorageInternalError(f"its log '{log}' was removed; rerun to resume")
             yield session
 
     def _count_complete(self, session: Session, fingerprint: str) -> int:
@@ -185,7 +208,14 @@ def _insert_rows(session: Session, rows: Sequence[tuple[Any, FrozenTrial]]) -> N
         TrialUserAttributeModel: _attribute_rows([(i, t.user_attrs) for i, t in trials]),
         TrialSystemAttributeModel: _attribute_rows([(i, t.system_attrs) for i, t in trials]),
     }
+    queued = [i for i, trial in trials if trial._trial_id >= 0]
+    keys = {TrialParamModel: "param_name", TrialUserAttributeModel: "key"}
     for model, table in tables.items():
+        if table and queued and model is not TrialValueModel:
+            # whoever queued a trial may have given it params and attributes already
+            key = keys.get(model, "key")
+            given = getattr(model, key).in_({row[key] for row in table})
+            session.execute(delete(model).where(model.trial_id.in_(queued), given))
         if table:
             session.execute(insert(model), table)
 

@@ -26,7 +26,7 @@ DATABASE = "studies.db"
 """The file in the runs folder that holds the trials of all studies."""
 
 MAX_IMAGES_OR_ARCHS = 1_000_000
-"""More images or sampled architectures than anybody means: a slip of the keyboard."""
+"""The most images or sampled architectures; a larger number is a typing error."""
 
 
 def _count(value: object) -> object:
@@ -70,7 +70,7 @@ class SupernetConfig(_Config):
     steps: NonNegativeInt = 1000
     """0 leaves the supernet untrained, for comparison."""
     initialisation: Literal["kaiming", "shared"] = "shared"
-    """Of the frozen weights: each by itself, or one for the candidates of a choice."""
+    """Frozen weights: each drawn by itself, or one shared by the candidates of a choice."""
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: PositiveFloat = 0.3
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -200,7 +200,7 @@ class StudyConfig(_Config):
         return database_url(self.runs, self.storage)
 
     def to_save(self) -> dict[str, Any]:
-        """As JSON values, without the storage's passwords: many may read the file."""
+        """Return JSON values without the storage's passwords, since many may read the file."""
         values = self.model_dump(mode="json")
         if self.storage is not None:
             values["storage"] = hide_passwords(parse_url(self.storage))

@@ -43,7 +43,7 @@ class EvaluationContext:
     device: torch.device
     data: ImageData
     space: Space
-    """Of the networks that are searched and costed; the supernet's may be smaller."""
+    """The space of the networks that are searched and costed; the supernet's may be smaller."""
     scorer: Scorer
     reference: Reference
     composite: Composite

@@ -46,7 +46,7 @@ COSTS: dict[CostName, Cost] = {
     cost.name: cost
     for cost in (
         Cost(
-            *("flops", "multiply-adds (M)", "M multiply-adds", 1e6, 1, "flops"),
+            *("flops", "multiply–adds (M)", "M multiply–adds", 1e6, 1, "flops"),
             lambda space, arch, config: space.cost(arch).macs,
         ),
         Cost(

@@ -30,7 +30,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 def artifact_store(runs: Path) -> FileSystemArtifactStore:
     """Return the store of all studies of a runs folder, which it makes if necessary."""
     folder = runs / "artifacts"
-    with suppress(OSError):  # who may not write here reads what is there
+    with suppress(OSError):  # without write access, what is there is used
         folder.mkdir(parents=True, exist_ok=True)
     return FileSystemArtifactStore(folder)
 
@@ -56,7 +56,9 @@ def publish(study: Study, data: ReportData) -> None:
         if key.startswith(ARTIFACTS) and DRAWING in about  # "null" once deleted in the dashboard
     }
     retrained = (row for row in data.first_rows() if data.retrained(row))
-    for row in dict.fromkeys([*data.best(MAX_NOTES), *retrained]):
+    numbers = {storage.get_trial_number_from_id(int(trial_id)) for trial_id in drawn}
+    earlier = (row for row in data.rows if row.trial in numbers)  # may have left the front
+    for row in dict.fromkeys([*data.best(MAX_NOTES), *retrained, *earlier]):
         trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, row.trial)
         _write_note(Trial(study, trial_id), trial_note(data, row))
         if str(trial_id) not in drawn:

@@ -155,7 +155,7 @@ def connect_read_only(url: URL) -> sqlite3.Connection:
     """Connect to an SQLite file for reading, also where this user can write nothing.
 
     A reader shares its locks with writers through files beside the database. Where they are
-    missing nobody is writing, and who cannot make them reads without locks.
+    missing nobody is writing, and a user who cannot create them reads without locks.
     """
     path = Path(url.database or "").absolute()
     unlocked = is_read_only(url) and not Path(f"{path}-wal").exists()

@@ -1,19 +1,28 @@
 """What decides how scores come out: trials and files of different definitions do not compare."""
 
+import hashlib
+import json
 from collections.abc import Collection
 from typing import Any
 
+import spaces
 from app import scores
 from app.config import CostName, StudyConfig
 from app.data import ImageData
 from app.errors import InputError
+from spaces.fingerprint import fingerprint
 
 Definition = dict[str, Any]
 
 WAYS_OUT = (
-    "give the former value again, --study-name NAME for a study beside it, "
+    "restore the old value, give --study-name NAME for a study beside it, "
     "or --fresh to delete the study and start again"
 )
+
+RESCORE = "give --rescore to score its networks anew, or "
+
+OF_NETWORKS = ("space", "space_options", "dataset fingerprint", "image_size", "search")
+"""Fields and tables of a definition that `--rescore` does not change; the others decide scores."""
 
 DEFAULTS: Definition = {
     "search.objectives": ["flops"],
@@ -22,6 +31,10 @@ DEFAULTS: Definition = {
     "latency.source": "measured",
 }
 """What fields mean where a definition of an earlier or later version lacks them."""
+
+FINGERPRINT = "space fingerprint"
+FINGERPRINTS = (FINGERPRINT, f"supernet.{FINGERPRINT}")
+"""Definitions of earlier versions lack these, and are believed."""
 
 
 def check_definition(
@@ -34,12 +47,35 @@ def check_definition(
             f"{what} adds up latencies from a table of operations, and this version measures whole "
             "networks: give --study-name NAME for a study beside it, or --fresh to start it again"
         )
-    for key in sorted(stored.keys() | given.keys()):
-        if stored.get(key) != given.get(key):
-            raise InputError(
-                f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: "
-                f"{ways_out}"
-            )
+    if (key := difference(stored, given)) in FINGERPRINTS:
+        raise InputError(
+            f"the files of space '{given['space']}' differ from those that {what} was made "
+            f"with: {ways_out}"
+        )
+    if key:
+        raise InputError(
+            f"{what} was made with {key} = {stored.get(key)!r}, not {given.get(key)!r}: {ways_out}"
+        )
+
+
+def difference(stored: Definition, given: Definition) -> str | None:
+    """The first field in which two definitions differ."""
+    defaults = DEFAULTS | {k: v for k, v in (stored | given).items() if k in FINGERPRINTS}
+    stored, given = defaults | stored, defaults | given
+    keys = sorted(stored.keys() | given.keys())
+    return next((key for key in keys if stored.get(key) != given.get(key)), None)
+
+
+def of_networks(definition: Definition) -> Definition:
+    """What decides which networks a study has and what they cost, whatever their scores."""
+    fields = (DEFAULTS | definition).items()
+    return {key: value for key, value in fields if key.partition(".")[0] in OF_NETWORKS}
+
+
+def digest(definition: Definition) -> str:
+    """10 hex digits that tell definitions apart, for names of files."""
+    text = json.dumps(definition, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
@@ -49,6 +85,7 @@ def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
         "batchnorm": config.batchnorm,
         **{f"supernet.{key}": value for key, value in config.supernet},
         "supernet.space_options": config.supernet_space_options,
+        f"supernet.{FINGERPRINT}": _fingerprint(config, data, config.supernet_space_options),
     }
 
 
@@ -56,7 +93,7 @@ def score_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which scores an architecture gets."""
     return {
         **supernet_definition(config, data),
-        "space_options": config.space_options,
+        **_networks(config, data),
         **{f"score.{key}": value for key, value in config.score},
         "score version": scores.VERSION,
     }
@@ -72,7 +109,7 @@ def baseline_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides which baseline scores an architecture gets; the supernet does not matter."""
     return {
         **_basis(config, data),
-        "space_options": config.space_options,
+        **_networks(config, data),
         "score.images": config.score.images,
         "baseline version": scores.BASELINE_VERSION,
     }
@@ -102,3 +139,14 @@ def _basis(config: StudyConfig, data: ImageData) -> Definition:
         "image_size": data.image_size,
         "seed": config.seed,
     }
+
+
+def _networks(config: StudyConfig, data: ImageData) -> Definition:
+    return {
+        "space_options": config.space_options,
+        FINGERPRINT: _fingerprint(config, data, config.space_options),
+    }
+
+
+def _fingerprint(config: StudyConfig, data: ImageData, options: dict[str, Any]) -> str:
+    return fingerprint(spaces.create(config.space, len(data.classes), data.image_size, options))

@@ -1,16 +1,16 @@
-"""The one exception that means "the user can mend this": one clear line, exit status 2."""
+"""The one exception that means "the user can fix this": one clear line, exit status 2."""
 
 
 class InputError(Exception):
     """Bad input: a setting, a file or a name that the user gave and can put right.
 
-    The message is one line that says what is wrong and how to mend it. `app.cli` prints it
+    The message is one line that says what is wrong and how to mend it. `app.exit_status` prints it
     without a traceback and exits with status 2.
     """
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Of Python or of a device, or of PyTorch on the CPU, which has no class for it."""
+    """Whether memory ran out; PyTorch on the CPU has no class for it."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and "memory" in str(error) and "alloc" in str(error).lower()
     )

@@ -21,16 +21,16 @@ from app.data import ImageData
 from app.definition import study_definition
 from app.errors import InputError
 from app.export_formats import INPUT, OUTPUT, check_opset, to_onnx, to_pt2
+from app.exported import FORMAT
 from app.pareto import completed_rows
 from app.paths import StudyPaths
-from app.retrain.candidate import load_best
-from app.retrain.choice import SelectedArch, Selection, choose
+from app.retraining.candidate import load_best
+from app.retraining.choice import SelectedArch, Selection, choose
 from app.storage import open_existing
 from app.study import find_study
 from app.study_file import study_command
 from app.trained import Result, best_of, read_results
 
-FORMAT = "bnnas exported network 1"
 CHECKED_IMAGES = 16
 CPU = torch.device("cpu")
 KINDS = {".onnx": "model", ".pt2": "model", ".safetensors": "weights", ".json": "about it"}

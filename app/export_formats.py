@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from app.errors import InputError
 
 TOLERANCE = 1e-4
-"""Of class scores, absolute or relative to their size."""
+"""The largest difference of logits, absolute or relative to their size."""
 INPUT, OUTPUT = "images", "scores"
 MIN_OPSET = 18
 """The oldest that PyTorch's exporter writes: onnxruntime 1.14 (2023) and later run it."""

@@ -1,13 +1,37 @@
-"""Ctrl-C that waits for the end of a step, so that what is saved is whole."""
+"""Ctrl-C and --timeout that wait for the end of a step, so that what is saved is whole."""
 
+import math
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from types import FrameType
 
-from app.console import console
+from app.console import console, notice
 
+_deadline = ContextVar("deadline", default=math.inf)
+
+
+class TimeIsUpError(KeyboardInterrupt):
+    """The time that the user gave has passed: stop as for Ctrl-C, but in success."""
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Let every `check()` raise TimeIsUpError after so many seconds, which ends the block."""
+    token = _deadline.set(math.inf if seconds is None else time.monotonic() + seconds)
+    try:
+        yield
+    except TimeIsUpError:
+        notice("The --timeout is over; run the same command again to go on.")
+    finally:
+        _deadline.reset(token)
+
+
+INTERRUPTED = "Interrupted; run the same command again to resume."
 _SIGNALS = {s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
@@ -16,7 +40,7 @@ def stop_between_steps() -> Iterator[Callable[[], None]]:
     """Yields `check()`, to be called where stopping is safe.
 
     The first Ctrl-C (or SIGTERM, SIGHUP) makes the next `check()` raise KeyboardInterrupt; the
-    second one raises it at once.
+    second one raises it at once. After a `time_limit`, `check()` raises TimeIsUpError.
     """
     requested = False
 
@@ -31,6 +55,8 @@ def stop_between_steps() -> Iterator[Callable[[], None]]:
     def check() -> None:
         if requested:
             raise KeyboardInterrupt
+        if time.monotonic() > _deadline.get():
+            raise TimeIsUpError
 
     with _handling(request):
         yield check
@@ -49,8 +75,21 @@ def check_or_save(check: Callable[[], None], save: Callable[[], None]) -> None:
 
 
 def stop_at_once() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does anyway."""
-    return _handling(signal.default_int_handler)
+    """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, and during an import end the process.
+
+    PyTorch and NumPy cannot be imported in part: they would abort, or raise something else.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                with suppress(OSError):
+                    os.write(2, f"{INTERRUPTED}\n".encode())
+                os._exit(130)
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    return _handling(stop)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import optuna
 from optuna.trial import TrialState
-from rich.console import Console
 from rich.table import Table
 
 from app.config import database_url
+from app.console import out
 from app.database import shown
 from app.errors import InputError
 from app.storage import open_existing
@@ -24,12 +24,14 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
         raise InputError(f"there is no database '{shown(url)}' yet: run a study first")
     if storage is not None:
         for name in optuna.get_all_study_names(storage):
+            if name.endswith((" retrain", " select")):  # the trainings of a study
+                continue
             study = optuna.load_study(study_name=name, storage=storage)
             counts[name] = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     table = Table("study", "space", "data", "supernet", "trials", "folder")
     for name, done in counts.items():
         try:
-            config = load_config(name, {"runs": runs}, resume=True)
+            config = load_config(name, {"runs": runs, "storage": storage_url}, resume=True)
             settings = config.space, config.dataset
             trials = f"{done}/{config.search.trials}"
         except InputError:  # not run here, or its file is damaged
@@ -37,7 +39,7 @@ def print_studies(runs: Path, storage_url: str | None) -> None:
         folder = runs / name
         place = str(folder) if _is_there(folder) else "not here" if done else "not started"
         table.add_row(name, *settings, _supernet(folder), trials, place)
-    Console(highlight=False).print(table)
+    out.print(table, soft_wrap=False)
 
 
 def _is_there(path: Path) -> bool:

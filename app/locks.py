@@ -87,16 +87,22 @@ def searching(url: URL, study: str) -> AbstractContextManager[None]:
     return _holding(lock, "the process that deletes the study", shared=True)
 
 
-def writing(folder: Path, wait: bool = True) -> AbstractContextManager[None]:
+def writing(folder: Path) -> AbstractContextManager[None]:
     """Hold the lock under which the files of a folder are made.
 
-    Raises InputError if the folder cannot be written, or if another process holds the lock and
-    is not to be waited for.
+    Raises InputError if the folder cannot be written.
     """
+    return _holding(_FileLock(folder / "lock"), f"the process that writes to {folder}")
+
+
+@contextmanager
+def claiming(folder: Path) -> Iterator[bool]:
+    """Try to take the lock of `writing`, without waiting; yields whether this process holds it."""
     lock = _FileLock(folder / "lock")
-    if not wait and not lock.try_acquire(shared=False):
-        raise InputError(f"another process is writing to '{folder}': wait for it to end")
-    return _holding(lock, f"the process that writes to {folder}")
+    try:
+        yield lock.try_acquire(shared=False)
+    finally:
+        lock.release()
 
 
 def is_searched(url: URL, study: str) -> bool:

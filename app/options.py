@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import math
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +17,29 @@ from app.trained import Recipe, option_name
 Command = Callable[..., None]
 
 
+def parse_duration(text: str) -> float:
+    """The seconds that `3h`, `90m`, `45s` or `45` write. Raises InputError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([hms]?)", text.strip())
+    seconds = float(match[1]) * {"h": 3600, "m": 60, "s": 1, "": 1}[match[2]] if match else 0.0
+    if not 0 < seconds < math.inf:
+        raise InputError(f"--timeout {text}: write a time such as 3h, 90m or 45s")
+    return seconds
+
+
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        parser=parse_duration, metavar="TIME", help="Stop after 3h, 90m or 45s [no limit]."
+    ),
+]
+
+
 class StudyOption(NamedTuple):
     """An option, and the field of a study file that it sets."""
 
     field: str
     annotation: Any
-    """Of a parameter that typer makes an option of."""
+    """The annotation of a parameter that typer makes an option."""
 
 
 def _option(field: str, kind: Any, text: str, **more: Any) -> StudyOption:
@@ -33,8 +52,10 @@ OPTIONS = {
     "data_dir": _option("data_dir", Path, "Where downloads are kept [data]."),
     "image_size": _option("image_size", int, "Pixels a side [32]."),
     "space": _option("space", str, "Search space."),
-    "trials": _option("search.trials", int, "Total number of trials to reach [200]."),
-    "train_steps": _option("supernet.steps", int, "Training steps of the supernet [1000]."),
+    "trials": _option("search.trials", int, "Total number of trials to reach [the study file's]."),
+    "train_steps": _option(
+        "supernet.steps", int, "Training steps of the supernet [the study file's]."
+    ),
     "batchnorm": _option("batchnorm", str, "unbiased or biased [unbiased]."),
     "sampler": _option("search.sampler", str, "nsga2, nsga3, tpe, gp or random [nsga2]."),
     "max_flops": _option("search.max_flops", str, "Most multiply–adds, such as 80M [no limit]."),
@@ -83,7 +104,7 @@ def recipe_options(command: Command) -> Command:
     options: dict[str, Any] = {}
     for field, info in Recipe.model_fields.items():
         kind: Any = info.annotation
-        default = "" if kind is bool else f" [{info.default}]"
+        default = "" if kind is bool or info.default is None else f" [{info.default}]"
         option = typer.Option(option_name(field), help=f"{info.description}{default}")
         options[field] = Annotated[kind | None, option]
     return _replace_argument("recipe", options, Recipe.from_options)(command)

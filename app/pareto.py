@@ -28,7 +28,7 @@ class Row:
     trial: int
     score: float
     flops: int
-    """Multiply-adds."""
+    """Multiply–adds."""
     params: int
     expressivity: float | None
     trainability: float | None

@@ -3,44 +3,52 @@
 import shlex
 import sqlite3
 from contextlib import ExitStack, closing
+from typing import NamedTuple
 
 import torch
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from rich.console import Console
 
-from app import locks
+from app import PROGRAM, locks
+from app.ask_tell import search
 from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
 from app.config import StudyConfig
-from app.console import printable
+from app.console import out, printable
 from app.context import EvaluationContext, check_names, open_data, prepare, take_part
 from app.dashboard import discard_artifacts, publish
 from app.data import ImageData
 from app.database import is_sqlite, shown
 from app.definition import study_definition
 from app.device import device_name, pick_device
-from app.errors import InputError
 from app.latency import machine
 from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
 from app.report.terminal import print_front
+from app.rescore import rescore
 from app.sampling import cost_range
-from app.search import search
 from app.storage import check_database, delete_study, open_storage
-from app.study import bind, check_machine, find_study, has_trials, open_study, read_prepared
+from app.study import (
+    bind,
+    check_machine,
+    check_not_searched,
+    find_study,
+    has_trials,
+    open_study,
+    read_prepared,
+)
+from app.study_file import runs_option
 from app.supernet import distributed
 from spaces import Space
 
-out = Console(highlight=False, soft_wrap=True, markup=False)
 
-
-def run(config: StudyConfig, fresh: bool = False) -> None:
+def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
     """Run a study, or resume it; every finished stage is left as it is.
 
-    Of the processes that torchrun starts, all but rank 0 only take part in the training.
+    `fresh` deletes it first, `anew` scores its networks anew if their scores are outdated. Of the
+    processes that torchrun starts, all but rank 0 only take part in the training.
     """
     check_names(config)
     device = pick_device(config.device, distributed.local_rank())
@@ -53,18 +61,41 @@ def run(config: StudyConfig, fresh: bool = False) -> None:
     if config.storage or config.runs.is_dir():  # the default one's folder may not exist yet
         check_database(url)
     data, space = open_data(config, paths, device)  # nothing is written before input is read
+    searched = search_study(config, paths, data, space, device, fresh, anew)
+    report(searched.context, searched.study)
+    if searched.ended:
+        out.print(searched.ended)
+
+
+class Searched(NamedTuple):
+    """A study that was searched, and why that ended early, if it did."""
+
+    context: EvaluationContext
+    study: Study
+    ended: str | None
+
+
+def search_study(
+    config: StudyConfig,
+    paths: StudyPaths,
+    data: ImageData,
+    space: Space,
+    device: torch.device,
+    fresh: bool = False,
+    anew: bool = False,
+) -> Searched:
+    """Make or open the study, prepare it, and search until it has its trials; see `run`."""
+    url = config.storage_url
     with ExitStack() as stack:
         with locks.writing(paths.folder), locks.preparing(url, config.name):
             remove_leftovers(paths.folder)
             storage = open_storage(url)
             searched = locks.is_searched(url, config.name)
             if fresh:
-                if searched:
-                    raise InputError(
-                        f"another process is searching study '{config.name}': wait for it, or "
-                        "give --study-name NAME for a study beside it"
-                    )
+                check_not_searched(config.name, searched)
                 discard(storage, config, paths)
+            elif anew:
+                config = rescore(config, paths, storage, data, space, searched)
             study = begin(config, paths, storage, data, space, device)
             bound = read_prepared(study) if has_trials(study) else None
             context = prepare(config, paths, device, data, space, bound)
@@ -76,9 +107,7 @@ def run(config: StudyConfig, fresh: bool = False) -> None:
             keep_backup(config)
             ended = search(context, study, writer)
             keep_backup(config)
-    report(context, study)
-    if ended:
-        out.print(ended)
+    return Searched(context, study, ended)
 
 
 def begin(
@@ -132,15 +161,16 @@ def report(context: EvaluationContext, study: Study) -> None:
     print_front(data, out)
     url = config.storage_url
     server = not is_sqlite(url)
-    at = shlex.join(["--storage", shown(url)] if server else ["--runs", str(config.runs)])
+    storage = ["--storage", shown(url)] if config.storage else []
+    at = shlex.join([*storage, *runs_option(config)])
     for what, place in {
         "front": paths.front,
         "picture": paths.picture,
         "report": paths.report,
         "supernet": paths.supernet,
         "trials": shown(url),
-        "dashboard": f"python main.py dashboard {at}",
-        "workers": f"python main.py worker --study {config.name} {at}" if server else "",
+        "dashboard": f"{PROGRAM} dashboard {at}".rstrip(),
+        "workers": f"{PROGRAM} worker --study {config.name} {at}" if server else "",
     }.items():
         if place:
             out.print(f"{what:<10}{place}")

@@ -203,7 +203,7 @@ class SpaceSampler(BaseSampler):
 
 
 def with_log_costs(values: Sequence[float]) -> list[float]:
-    """Values as samplers see them: a network half as dear is as far away on the whole front."""
+    """Values as samplers see them: halving the cost is the same distance everywhere."""
     score, *costs = values
     return [score, *map(math.log, costs)]
 

@@ -18,7 +18,13 @@ from torch import Tensor
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import CostName, StudyConfig
 from app.costs import COSTS
-from app.definition import Definition, check_definition
+from app.definition import (
+    RESCORE,
+    WAYS_OUT,
+    Definition,
+    check_definition,
+    of_networks,
+)
 from app.errors import InputError
 from app.scores.reference import Reference
 from spaces import Space
@@ -66,7 +72,10 @@ def open_study(
     """
     study = find_study(storage, name)
     if study is not None and has_trials(study):
-        check_definition(study.user_attrs[DEFINITION], definition, f"study '{name}'")
+        stored = study.user_attrs[DEFINITION]
+        only_scores = of_networks(stored) == of_networks(definition)
+        ways_out = RESCORE + WAYS_OUT if only_scores else WAYS_OUT
+        check_definition(stored, definition, f"study '{name}'", ways_out)
         return study
     wanted = directions(objectives)
     if study is not None and study.directions != wanted:
@@ -78,6 +87,15 @@ def open_study(
         study.set_metric_names(["score", *(COSTS[name].attribute for name in objectives)])
     study.set_user_attr(DEFINITION, definition)
     return study
+
+
+def check_not_searched(name: str, searched: bool) -> None:
+    """Raises InputError if the study that is to be replaced is being searched."""
+    if searched:
+        raise InputError(
+            f"another process is searching study '{name}': wait for it, or "
+            "give --study-name NAME for a study beside it"
+        )
 
 
 def has_trials(study: Study) -> bool:
@@ -171,8 +189,8 @@ def bind(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> N
 def not_here(file: str, name: str) -> InputError:
     """The error for a supernet or sample other than the one that scored the study's trials."""
     return InputError(
-        f"the {file} that scored the trials of study '{name}' is not here: copy that "
-        "file from where the study was prepared, give --study-name NAME for a study beside it, "
+        f"the {file} that scored the trials of study '{name}' is missing: copy it "
+        "from where the study was prepared, give --study-name NAME for a study beside it, "
         "or --fresh to start it again"
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app import PROGRAM
 from app.atomic import is_file
 from app.config import StudyConfig
 from app.database import HIDDEN
@@ -54,6 +55,11 @@ def load_config(
                     f"the password of the storage {last['storage']} is not kept in '{saved}': "
                     "give --storage URL again"
                 )
+            if here["name"] != study and values.get("space", last["space"]) != last["space"]:
+                raise InputError(
+                    f"study '{here['name']}' searches space {last['space']}, not "
+                    f"{values['space']}: give another --study-name"
+                )
             return _validated(last, {**given, "runs": here["runs"], "name": here["name"]}, saved)
     if path is None:
         raise one_of(study, "study", [*presets(), "or the path of a .toml file"])
@@ -63,7 +69,7 @@ def load_config(
 
 def study_command(command: str, config: StudyConfig, *options: str) -> str:
     """Return a command on a study that was run, quoted for a shell."""
-    words = ["python", "main.py", command, "--study", config.name]
+    words = [*PROGRAM.split(), command, "--study", config.name]
     return shlex.join([*words, *runs_option(config), *options])
 
 

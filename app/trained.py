@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from app.console import notice
 from app.errors import InputError
 
 FORMAT = "bnnas retrained network 1"
+CONTINUED = "goes on from"
+"""Key of a definition: the folder's name of the shorter training that it went on from."""
 
 
 class Recipe(BaseModel):
@@ -36,7 +38,7 @@ class Recipe(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Nesterov momentum."""
     weight_decay: float = Field(default=5e-4, ge=0)
-    """Of convolution and linear weights; BatchNorm and biases have none."""
+    """Weight decay of convolution and linear weights; BatchNorm and biases have none."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps that warm up."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -51,6 +53,19 @@ class Recipe(BaseModel):
     """Share of the images held out to pick the epoch."""
     patience: int = Field(default=0, ge=0)
     """Stop after this many epochs without progress; 0 is never."""
+    init: str | None = None
+    """Start from the weights of this .safetensors file whose names and shapes agree."""
+
+    @property
+    def criterion(self) -> str:
+        """What is to be highest: a key of `Result.history`."""
+        return "balanced_accuracy" if self.balanced else "validation_accuracy"
+
+    def ends_after(self, accuracies: Sequence[float]) -> bool:
+        """Whether a training with these accuracies by epoch is over; the patience may run out."""
+        done = len(accuracies)
+        waited = done - 1 - accuracies.index(max(accuracies)) if done else 0
+        return done >= self.epochs or 0 < self.patience <= waited
 
     @staticmethod
     def from_options(options: Mapping[str, Any]) -> "Recipe":
@@ -101,7 +116,7 @@ class Result:
     seed: int
     recipe: Recipe
     history: list[dict[str, float]]
-    """Of each epoch: its number from 1, mean loss, validation and balanced accuracy."""
+    """Each epoch's number from 1, mean loss, validation and balanced accuracy."""
     definition: dict[str, Any]
     """What decided the outcome: network, space, data, seed, recipe, version."""
     folder: Path
@@ -113,7 +128,7 @@ class Result:
     majority_share: float | None = None
     """The test accuracy of always guessing the largest class."""
     latency_ms: float | None = None
-    """Of one image, on the hardware of the training, on one thread if that is a CPU."""
+    """Latency of one image on the hardware of the training, on one thread of a CPU."""
 
     @property
     def standard_error(self) -> float:
@@ -122,19 +137,30 @@ class Result:
 
     @property
     def full_recipe(self) -> dict[str, Any]:
-        """The recipe and its version: what must be equal for accuracies to compare."""
-        return self.recipe.model_dump() | {"recipe_version": self.definition.get("version")}
+        """What accuracies must share to be compared."""
+        return full_recipe(self.recipe, self.definition)
 
     def fits(self, study: Mapping[str, Any]) -> bool:
         """Whether it was trained on the data, and in the space, that define this study."""
         keys = ["dataset fingerprint", "image_size"]
         keys += [] if self.is_baseline else ["space", "space_options"]
-        return all(self.definition.get(key) == study.get(key) for key in keys)
+        own, changed = self.definition, "space fingerprint"
+        return all(own.get(key) == study.get(key) for key in keys) and (
+            changed not in own or own[changed] == study.get(changed, own[changed])
+        )
 
     def save(self) -> None:
         """Write `result.json` into the folder."""
         values = to_jsonable_python(self, exclude={"folder"})
         write_json(self.folder / "result.json", {"format": FORMAT, **values})
+
+
+def full_recipe(recipe: Recipe, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe, its version and its validation images, of a training's definition."""
+    return recipe.model_dump() | {
+        "recipe_version": definition.get("version"),
+        "validation_fingerprint": definition.get("validation fingerprint"),
+    }
 
 
 def read_result(folder: Path) -> Result | None:

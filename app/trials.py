@@ -1,9 +1,10 @@
 """The trials of a study that are ours: scored on its supernet, and whole."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
+import optuna
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -31,6 +32,17 @@ def foreign_trials(study: Study) -> int:
     """Count the COMPLETE trials of a study that are not ours."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return len(trials) - len(completed_trials(study))
+
+
+def stopped_candidates(study: Study, finished: Container[str]) -> list[FrozenTrial]:
+    """Select what `select` has trained in folders that are not among the `finished` ones."""
+    name = f"{study.study_name} select"
+    if name not in optuna.get_all_study_names(study._storage):
+        return []
+    trials = optuna.load_study(study_name=name, storage=study._storage).get_trials(deepcopy=False)
+    trials.sort(key=lambda trial: len(trial.intermediate_values))
+    longest = {trial.user_attrs.get("folder", ""): trial for trial in trials}
+    return [trial for folder, trial in longest.items() if folder not in finished]
 
 
 def _is_whole(trial: FrozenTrial) -> bool:

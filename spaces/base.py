@@ -12,7 +12,7 @@ an `initialisation.Choice`, and put a `FeatureNode` after each searched layer or
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from random import Random
 from typing import Any, ClassVar
@@ -114,6 +114,22 @@ class Space(ABC):
         In `BatchNormMode.USUAL` it is the network that is counted, retrained and exported; in the
         supernet's mode it computes what the supernet computes along `arch`.
         """
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are not defaults, as `spaces.create` takes them."""
+        own = [f for f in fields(self) if f.name not in ("classes", "image_size")]
+        return {f.name: v for f in own if (v := getattr(self, f.name)) != f.default}
+
+    def build(self, text: str) -> nn.Module:
+        """Create the stand-alone network of `text`; its `origin` is this space and its string.
+
+        Raises ArchitectureError.
+        """
+        arch = self.canonical(text)
+        network = self.network(arch)
+        vars(network)["origin"] = (self, arch)
+        return network
 
     @abstractmethod
     def cost(self, arch: str) -> Cost:

@@ -52,7 +52,7 @@ def rank(
     costs = [space.cost(arch) for arch in archs]
 
     ours, others = score_definition(config, data), baseline_definition(config, data)
-    with locks.writing(paths.rank, wait=False):
+    with locks.writing(paths.rank):
         hardware = device_name(device)
         our_file = ScoreFile(paths.rank / "scores.jsonl", ours, hardware)
         baseline_file = ScoreFile(paths.rank / "baselines.jsonl", others, hardware)

@@ -14,11 +14,11 @@ from spaces import ArchitectureError, Space
 
 
 class Row(NamedTuple):
-    """One trained architecture, and its line in the file for messages."""
+    """One trained architecture, and its file and line for messages."""
 
     arch: str
     accuracy: float
-    line: int
+    place: str
 
 
 def read_table(path: Path, column: str) -> list[Row]:
@@ -37,16 +37,17 @@ def read_table(path: Path, column: str) -> list[Row]:
                     has = f"its columns: {', '.join(columns) or 'none'}"
                     raise InputError(f"the table '{path}' has no column '{name}'; {has}")
             for fields in reader:
+                place = f"'{path}', line {reader.line_num}"
                 try:
                     accuracy = float(fields[column] or "")
                 except ValueError:
                     accuracy = math.nan
                 if not math.isfinite(accuracy):
                     raise InputError(
-                        f"'{path}', line {reader.line_num}: {column} is '{fields[column] or ''}', "
+                        f"{place}: {column} is '{fields[column] or ''}', "
                         "which is not a finite number; correct the line or delete it"
                     )
-                rows.append(Row(fields["arch"] or "", accuracy, reader.line_num))
+                rows.append(Row(fields["arch"] or "", accuracy, place))
     except (OSError, ValueError, csv.Error) as error:  # also bytes that are not UTF-8
         raise InputError(f"cannot read the table '{path}': {error}") from None
     if len(rows) < 2:
@@ -71,11 +72,11 @@ def canonical(rows: Sequence[Row], space: Space) -> list[Row]:
         try:
             found.setdefault(space.canonical(row.arch), []).append(row)
         except ArchitectureError as error:
-            wrong = f"line {row.line} of the table is not an architecture of {space.name}"
+            wrong = f"{row.place}: not an architecture of {space.name}"
             raise InputError(f"{wrong}: {error}") from None
     if len(found) < 2:
         raise InputError(f"all rows of the table are the same architecture of {space.name}")
     if len(found) < len(rows):
         counts = f"{len(rows)} rows name {len(found)} different architectures"
         notice(f"{counts}: the accuracies of the same one are averaged.")
-    return [Row(a, fmean(row.accuracy for row in same), same[0].line) for a, same in found.items()]
+    return [Row(a, fmean(row.accuracy for row in same), same[0].place) for a, same in found.items()]

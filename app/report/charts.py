@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from html import escape
+from typing import Any
 
 import numpy as np
 import optuna
@@ -39,8 +40,8 @@ def charts(data: ReportData) -> Iterator[Chart]:
             yield loss_chart(data)
         if len(data.rows) >= FEW_TRIALS:
             yield importance_chart(data)
-        if data.results:
-            yield retrained_chart(data)
+        if data.results or data.stopped:
+            yield learning_curves_chart(data)
 
 
 def display_study(data: ReportData) -> Study:
@@ -141,20 +142,27 @@ def importance_chart(data: ReportData) -> Chart:
     return "Importance of the choices", meaning, _styled(figure, 110 + 24 * len(names))
 
 
-def retrained_chart(data: ReportData) -> Chart:
+def learning_curves_chart(data: ReportData) -> Chart:
     """One line a network."""
-    layout = {"xaxis_title": "epoch", "yaxis_title": "validation accuracy (%)", "showlegend": True}
-    figure = go.Figure(layout=layout)
+    figure = go.Figure(layout={"xaxis_title": "epoch", "yaxis_title": "validation accuracy (%)"})
+
+    def add(name: str, accuracies: dict[int, float], **style: Any) -> None:
+        epochs, values = list(accuracies), [100 * value for value in accuracies.values()]
+        mode = "lines" if len(epochs) > 1 else "markers"
+        figure.add_scatter(x=epochs, y=values, mode=mode, name=escape(name), **style)
+
+    for trial in data.stopped:
+        name = _short(str(trial.user_attrs.get("network")))
+        add(name, trial.intermediate_values, showlegend=False, marker_color=PALE)
     for result in data.results:
-        figure.add_scatter(
-            x=[epoch["epoch"] for epoch in result.history],
-            y=[100 * epoch["validation_accuracy"] for epoch in result.history],
-            mode="lines" if len(result.history) > 1 else "markers",
-            line={"dash": "dot" if result.is_baseline else "solid"},
-            name=escape(f"{_short(data.name_of(result))}, {result.epochs} epochs"),
-        )
-    meaning = "Validation accuracy while networks were trained from scratch; baselines are dotted."
-    return "Training from scratch", meaning, _styled(figure, 360)
+        name = f"{_short(data.name_of(result))}, {result.epochs} epochs"
+        accuracies = {int(epoch["epoch"]): epoch["validation_accuracy"] for epoch in result.history}
+        add(name, accuracies, showlegend=True, line_dash="dot" if result.is_baseline else "solid")
+    meaning = (
+        "Validation accuracy while networks were trained from scratch; baselines are dotted, "
+        "candidates that a round of select has stopped are pale."
+    )
+    return "Learning curves", meaning, _styled(figure, 360)
 
 
 def _short(text: str) -> str:

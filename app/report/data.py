@@ -1,23 +1,26 @@
 """Everything that report, dashboard and terminal show about a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 from scipy.stats import percentileofscore
 
+from app.atomic import DamagedError
 from app.config import StudyConfig
 from app.costs import COSTS, Cost
+from app.errors import InputError
 from app.pareto import Row, by_budget, knee, outer_fence, pareto_front
 from app.paths import StudyPaths
 from app.sampling import cost_range
 from app.scores.composite import Composite
 from app.scores.reference import Reference
-from app.supernet.checkpoint import load_or_refuse
+from app.supernet.checkpoint import HINT, load_or_refuse
 from app.trained import Result, best_of, read_results
-from app.trials import completed_trials
+from app.trials import completed_trials, stopped_candidates
 from spaces import Space
 
 
@@ -41,6 +44,8 @@ class ReportData:
     front: list[Row]
     results: list[Result]
     """Networks trained from scratch, the highest validation accuracy first."""
+    stopped: Sequence[FrozenTrial] = ()
+    """Candidates of `select` that have no result, with an intermediate value for each epoch."""
 
     @staticmethod
     def gather(
@@ -53,8 +58,12 @@ class ReportData:
     ) -> "ReportData":
         """Read the files and trials of a study. Raises InputError for damaged files."""
         supernet = load_or_refuse(paths.supernet)
-        reference = Reference.load(paths.reference)
+        try:
+            reference = Reference.load(paths.reference)
+        except DamagedError as reason:
+            raise InputError(f"'{paths.reference}' is damaged ({reason}): {HINT}") from None
         scores = list(reference.scores.values())
+        results = read_results(paths.retrained, definition)
         trials = completed_trials(study)
         rows = list(map(Row.of, trials))
         seconds = {
@@ -73,7 +82,8 @@ class ReportData:
             reference_scores=list(map(Composite(scores), scores)),
             rows=rows,
             front=pareto_front(rows, config.search.objectives),
-            results=read_results(paths.retrained, definition),
+            results=results,
+            stopped=stopped_candidates(study, {result.folder.name for result in results}),
         )
 
     @property
@@ -104,7 +114,7 @@ class ReportData:
 
     @cached_property
     def budgets(self) -> dict[float, Row | None]:
-        """The best network within each of 20 budgets of multiply-adds over the space's range."""
+        """The best network within each of 20 budgets of multiply–adds over the space's range."""
         costs = cost_range(self.space)
         limit = self.config.search.max_flops or costs.highest
         return by_budget(self.front, costs.lowest, min(costs.highest, limit))

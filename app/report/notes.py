@@ -21,7 +21,7 @@ def study_note(data: ReportData) -> str:
         f"Report: {_code(StudyPaths(config.folder).report)}",
     ]
     lines += [
-        f"{_code(data.name_of(result))}, {result.flops / 1e6:.1f} M multiply-adds: "
+        f"{_code(data.name_of(result))}, {result.flops / 1e6:.1f} M multiply–adds: "
         f"{_accuracy(result)}"
         for result in data.results
     ]

@@ -25,7 +25,7 @@ def print_front(data: ReportData, out: Console) -> None:
             limits = [COSTS[name] for name in data.config.search.limits]
             options = " and ".join(f"--max-{cost.name}" for cost in limits)
             least = (f"{cost.show(min(data.rows, key=cost.of))} {cost.unit}" for cost in limits)
-            out.print(f"No trial keeps to {options}; the least of all is {', '.join(least)}.")
+            out.print(f"No trial meets {options}; the least of all is {', '.join(least)}.")
         return
     titles = [*data.columns, "architecture"]
     other_costs = [cost.title for cost in data.shown_costs if cost is not data.costs[0]]

@@ -103,7 +103,7 @@ class Trace:
 
     @cached_property
     def kernels(self) -> list[Tensor]:
-        """Of each activation, products of its standardised responses at two positions: n×n each.
+        """For each activation, products of its standardised responses at two positions: n×n each.
 
         They are summed over the channels; n counts POSITIONS positions of each image.
         """

@@ -133,13 +133,14 @@ def mean(value: float) -> float:
 
 def check_all(check: Callable[[], None]) -> None:
     """Call `check`; its KeyboardInterrupt is raised by all processes, between the same steps."""
-    stop = False
+    stop: KeyboardInterrupt | None = None
     try:
         check()
-    except KeyboardInterrupt:
-        stop = True
-    if mean(stop):
+    except KeyboardInterrupt as reason:
+        stop = reason
+    if mean(stop is not None):
+        stop = next(reason for reason in all_gather(stop) if reason is not None)
         if rank() > 0:  # torchrun ends all when one ends: let rank 0 save and leave first
             with suppress(RuntimeError):
                 all_gather(None)
-        raise KeyboardInterrupt
+        raise stop

@@ -148,6 +148,20 @@ def test_nothing_is_written_to_a_study_that_is_gone_or_another(
         assert study.trials == []
 
 
+def test_a_write_ahead_log_that_is_removed_ends_the_search_before_a_kill_loses_it(
+    tmp_path: Path, toy: Toy
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    _, storage, writer = create_study(sqlite_url(tmp_path / "link" / "a.db"))
+    writer.add_trials([some_trial(toy)], PRINT, MANY)
+    (tmp_path / "a.db-wal").unlink()
+    with pytest.raises(optuna.exceptions.StorageInternalError, match=r"-wal. was removed"):
+        writer.add_trials([some_trial(toy)], PRINT, MANY)
+    writer.close()
+    storage._backend.engine.dispose()  # as at the end of the process
+    assert len(optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/a.db").trials) == 1
+
+
 def test_searches_are_counted(tmp_path: Path) -> None:
     study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
     assert [writer.next_seed_offset() for _ in range(3)] == [0, 1, 2]

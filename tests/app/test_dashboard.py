@@ -55,6 +55,16 @@ def test_a_note_of_the_users_own_is_kept_and_ours_brought_up_to_date(runs: Path)
     assert "12 completed trials" in get_note(study) and MARK in get_note(study)
 
 
+def test_a_trial_that_has_left_the_front_does_not_claim_to_be_on_it(runs: Path) -> None:
+    assert main([*command(runs), "--trials", "40"]) == 0
+    study = stored(runs)
+    front = {row.trial for row in pareto_front(completed_rows(study))}
+    notes = {t.number: get_note(Trial(study, t._trial_id)) for t in study.trials}
+    assert {number for number, note in notes.items() if "On the Pareto front" in note} == front
+    assert sum("it is the knee" in note for note in notes.values()) == 1
+    assert any(note for number, note in notes.items() if number not in front)
+
+
 def test_retraining_is_noted_on_the_trial(runs: Path) -> None:
     study = stored(runs)
     first = next(t for t in study.trials if t.values)

@@ -100,7 +100,7 @@ def test_without_retraining_it_names_the_command(
     [
         (["--trial=0", "--out=model.h5"], "must end in .onnx or .pt2"),
         (["--trial=0", "--out=/dev/full"], "must end in .onnx or .pt2"),
-        (["--trial=0", "--out=folder.pt2"], "'folder.pt2' is a folder"),
+        (["--trial=0", "--out=folder.pt2"], "'folder.pt2' is a folder, device"),
         (["--trial=0", "--out=/proc/nosuch/model.onnx"], "cannot write '/proc/nosuch/model.onnx'"),
         (["--trial=0", "--out=model.onnx", "--opset=17"], "--opset 17: give 18 to"),
         (["--out=model.onnx"], "export writes one network, not 0"),

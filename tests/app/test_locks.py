@@ -6,11 +6,8 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from app import locks
 from app.database import sqlite_url
-from app.errors import InputError
 
 HOLD = """
 import sys, time
@@ -52,12 +49,8 @@ def test_a_second_process_waits_until_the_study_is_prepared(tmp_path: Path) -> N
     assert order == ["first", "second"]
 
 
-def test_a_folder_is_refused_where_waiting_makes_no_sense(tmp_path: Path) -> None:
-    with (
-        locks.writing(tmp_path / "x"),
-        pytest.raises(InputError, match="another process is writing"),
-        locks.writing(tmp_path / "x", wait=False),
-    ):
-        pass
-    with locks.writing(tmp_path / "x", wait=False):
-        pass
+def test_one_process_claims_a_folder(tmp_path: Path) -> None:
+    with locks.writing(tmp_path / "x"), locks.claiming(tmp_path / "x") as ours:
+        assert not ours
+    with locks.claiming(tmp_path / "x") as ours:
+        assert ours

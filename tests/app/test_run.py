@@ -88,6 +88,15 @@ def test_a_small_space_is_exhausted_and_the_search_says_so(
         assert len(archs) == len(set(archs)) == 3**3 - 1
 
 
+def test_a_time_limit_ends_the_search_in_success(
+    study: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*study, "--trials", "30", "--timeout", "0.001"]) == 0
+    said = capsys.readouterr().out
+    assert "The --timeout ended the search after 10 of 30 trials" in said
+    assert "Pareto front" in said
+
+
 def test_trials_queued_by_plain_optuna_are_taken_up(
     arguments: list[str], tmp_path: Path, toy: Toy
 ) -> None:

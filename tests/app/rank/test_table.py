@@ -69,7 +69,7 @@ def test_an_accuracy_that_is_no_finite_number_is_named(tmp_path: Path, text: str
         ("arch,cifar10,cifar100\n", "no column 'acc'; its columns: arch, cifar10, cifar100"),
         ("arch,acc\n", "has 0 rows"),
         ("arch,acc\nx,1\n", "at least 2"),
-        ("acc,arch\n1,x\n2\n3", r"line 4 of the table is not an architecture of nasbench201"),
+        ("acc,arch\n1,x\n2\n3", r"line 4: not an architecture of nasbench201"),
     ],
 )
 def test_what_cannot_be_ranked(tmp_path: Path, text: str, complaint: str) -> None:

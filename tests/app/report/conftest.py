@@ -4,7 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 
 from app.config import StudyConfig
 from app.pareto import Row, pareto_front
@@ -52,4 +52,12 @@ def data(config: StudyConfig) -> ReportData:
         rows=ROWS,
         front=pareto_front(ROWS),
         results=[result(ARCHS[1], 0.9), result("resnet18", 0.8, is_baseline=True)],
+        stopped=[
+            create_trial(
+                state=TrialState.PRUNED,
+                value=0.3,
+                intermediate_values={1: 0.3},
+                user_attrs={"network": ATTACK},
+            )
+        ],
     )

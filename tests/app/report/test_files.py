@@ -58,7 +58,7 @@ def test_the_page_explains_score_knee_and_loss(data: ReportData) -> None:
     """The percentiles are those of -3, -2 and -1 among -4, -3, -2.5 and -1.5."""
     assert [data.percentile(row) for row in ROWS] == [37.5, 75, 100]
     text = " ".join(Page(page(data)).text.split())
-    assert "trial score percentile multiply-adds (M) params (M) test accuracy" in text
+    assert "trial score percentile multiply–adds (M) params (M) test accuracy" in text
     assert "1* -2.000 75 11.0 0.000 90.00 %" in text
     assert "The knee is the network farthest above" in text
     assert f"chance: ln 10 = {math.log(10):.2f}" in page(data)
@@ -71,7 +71,7 @@ def test_trained_networks_are_on_the_page(data: ReportData) -> None:
 
 
 def test_an_empty_study_has_a_page_and_a_picture(data: ReportData, tmp_path: Path) -> None:
-    empty = replace(data, rows=[], front=[], results=[], losses=[])
+    empty = replace(data, rows=[], front=[], results=[], losses=[], stopped=[])
     assert "0 completed trials" in page(empty)
     write_picture(tmp_path / "front.png", empty)
 
@@ -124,7 +124,7 @@ def test_the_run_command_gives_the_same_config(
 ) -> None:
     config = load_config(preset, overrides)
     seen: list[StudyConfig] = []
-    monkeypatch.setattr("app.run.run", lambda config, fresh: seen.append(config))
+    monkeypatch.setattr("app.run.run", lambda config, *flags: seen.append(config))
     words = shlex.split(run_command(config))
     assert words[:2] == ["python", "main.py"]
     assert main(words[2:]) == 0

@@ -60,6 +60,6 @@ def test_without_a_front_the_limit_is_named(data: ReportData) -> None:
     search = data.config.search.model_copy(update=limits)
     config = data.config.model_copy(update={"search": search})
     assert printed(replace(data, front=[], config=config), 120) == [
-        "No trial keeps to --max-flops and --max-params; "
-        "the least of all is 10.0 M multiply-adds, 0.000 M parameters."
+        "No trial meets --max-flops and --max-params; "
+        "the least of all is 10.0 M multiply–adds, 0.000 M parameters."
     ]

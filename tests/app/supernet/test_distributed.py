@@ -19,7 +19,7 @@ import app.run  # noqa: F401  (else every forked process would import it anew)
 from app.cli import main
 from app.config import SupernetConfig
 from app.data import ImageData
-from app.interrupt import stop_at_once, stop_between_steps
+from app.interrupt import TimeIsUpError, stop_at_once, stop_between_steps
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint
 from app.supernet.training import SupernetTraining, train_supernet
@@ -135,9 +135,16 @@ def test_two_processes_one_and_two_again_end_like_one(
     assert distance(end["supernet"], whole.supernet.state_dict()) < 1e-4
 
 
-@pytest.mark.parametrize("who", [0, 1])
-def test_a_signal_to_one_process_stops_both_after_the_same_step(
-    who: int, toy: Toy, digits: ImageData, tmp_path: Path
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [(0, KeyboardInterrupt), (1, KeyboardInterrupt), (1, TimeIsUpError)],
+)
+def test_what_stops_one_process_stops_both_after_the_same_step(
+    who: int,
+    reason: type[KeyboardInterrupt],
+    toy: Toy,
+    digits: ImageData,
+    tmp_path: Path,
 ) -> None:
     def process(rank: int) -> tuple[int, bool]:
         path = tmp_path / f"{rank}.pt"
@@ -147,10 +154,12 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(
 
             def check_signalled() -> None:
                 if rank == who and training.step_count == 5:
+                    if reason is TimeIsUpError:
+                        raise TimeIsUpError
                     os.kill(os.getpid(), signal.SIGINT)
                 check()
 
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(reason):
                 train_supernet(training, path, {}, check_signalled)
         return training.step_count, path.exists()
 

@@ -1,5 +1,6 @@
-"""Which networks: trials by number, architectures by string, or picks from the Pareto front."""
+"""Which networks: trials by number, architectures by string, picks from the front, the best."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ def choose(
     for pick in selection.picks:
         front = pareto_front(rows, objectives)
         if rows and not front:
-            raise InputError(f"--pick {pick}: no trial of the study keeps to its limits")
+            raise InputError(f"--pick {pick}: no trial of the study meets its limits")
         row = pick_from(front, pick, objectives)
         labels.setdefault(row.arch, []).append(f"{pick} (trial {row.trial})")
     chosen = []
@@ -68,3 +69,26 @@ def choose(
         trials, score = [row.trial for row in same], same[0].score if same else None
         chosen.append(SelectedArch(", ".join(names), arch, trials, score))
     return chosen
+
+
+def choose_best(
+    rows: list[Row], max_flops: float | None, count: int, objectives: Sequence[CostName]
+) -> list[SelectedArch]:
+    """The best by score within a limit; without one, networks spread evenly along the front.
+
+    Raises InputError if there are none.
+    """
+    feasible = [row for row in rows if row.feasible and row.flops <= (max_flops or math.inf)]
+    if not feasible:
+        if not rows:
+            raise InputError("there is no completed trial yet: run the study first")
+        cheapest = min(row.flops for row in rows) / 1e6
+        raise InputError(f"no trial meets --max-flops: the cheapest takes {cheapest:.1f} M")
+    if max_flops is None:
+        front = pareto_front(feasible, objectives)
+        places = {round(i * (len(front) - 1) / (count - 1)) for i in range(count)}
+        best = [front[place] for place in sorted(places)]
+    else:
+        ranked = sorted(feasible, key=lambda row: (row.score, -row.trial))
+        best = list({row.arch: row for row in ranked}.values())[: -count - 1 : -1]
+    return [SelectedArch(f"trial {r.trial}", r.arch, [r.trial], r.score) for r in best]

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from app.commit import StudyWriter
 from app.console import notice, progress_bar
 from app.context import EvaluationContext
-from app.interrupt import stop_between_steps
+from app.interrupt import TimeIsUpError, stop_between_steps
 from app.objective import Objective
 from app.samplers import SpaceExhaustedError, SpaceSampler, create_sampler, with_log_costs
 from app.sampling import Repair
@@ -101,7 +101,7 @@ class Search:
         """Ask, evaluate, tell. Trials that others have queued come first."""
         queued = self.queue.pop(0) if self.queue else None
         if queued is not None:
-            fixed = queued.system_attrs.get("fixed_params", {})
+            fixed = queued.system_attrs.get("fixed_params") or queued.params
             if reason := self._invalid(fixed):
                 failed = create_trial(state=TrialState.FAIL, user_attrs={"invalid": reason})
                 failed._trial_id = queued._trial_id
@@ -133,6 +133,7 @@ class Search:
         committed = self.writer.add_trials(batch, self.objective.fingerprint, total)
         self.complete = committed.complete
         self._seen.update(committed.numbers)
+        self._unfinished -= sum(trial._trial_id >= 0 for trial in batch)
         if committed.count > len(self._seen) + self._unfinished:
             self.refresh()
         for trial in batch:
@@ -175,4 +176,9 @@ def search(context: EvaluationContext, study: Study, writer: StudyWriter) -> str
             going.run(config.trials, check, advance)
         except SpaceExhaustedError as reason:
             return f"The search ended after {going.complete} of {config.trials} trials: {reason}."
+        except TimeIsUpError:
+            return (
+                f"The --timeout ended the search after {going.complete} of {config.trials} trials; "
+                "the same command goes on."
+            )
     return None

@@ -7,9 +7,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from app.ask_tell import SearchFailedError
 from app.objective import TrialResult
 from app.samplers import SAMPLERS, SpaceExhaustedError
-from app.search import SearchFailedError
 from app.trials import completed_trials
 from tests.app.study_of_toys import (
     MadeUp,
@@ -25,7 +25,7 @@ from tests.toy import LongToy, Toy
 def test_trials_are_committed_a_batch_at_a_time(
     tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.search.SECONDS_PER_BATCH", 1e9)
+    monkeypatch.setattr("app.ask_tell.SECONDS_PER_BATCH", 1e9)
     path = tmp_path / "a.db"
     seen: list[int] = []
     told: list[int] = []
@@ -44,7 +44,7 @@ def test_trials_are_committed_a_batch_at_a_time(
 def test_a_slow_score_does_not_wait_for_a_full_batch(
     tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.search.SECONDS_PER_BATCH", 0.0)
+    monkeypatch.setattr("app.ask_tell.SECONDS_PER_BATCH", 0.0)
     told: list[int] = []
     make_search(tmp_path / "a.db", toy).run(3, never, lambda steps, note: told.append(steps))
     assert told == [1, 1, 1]
@@ -162,3 +162,32 @@ def test_a_resumed_search_goes_on_with_its_generations(tmp_path: Path, sampler: 
     search.run(603, never, silent)
     (key,) = (k for k in search.study.trials[-1].system_attrs if k.endswith(":generation"))
     assert search.study.trials[-1].system_attrs[key] == 600 // 8
+
+
+def test_trials_queued_one_after_the_other_are_all_seen(tmp_path: Path) -> None:
+    space = LongToy()
+    search = make_search(tmp_path / "a.db", space)
+    for total in (20, 40):
+        search.study.enqueue_trial({"layer 0": "conv3"})
+        search.run(total, never, silent)
+    assert search.study.get_trials(states=(TrialState.WAITING,)) == []
+
+
+def test_a_queued_copy_of_a_trial_with_its_attributes_is_evaluated(
+    tmp_path: Path, toy: Toy
+) -> None:
+    search = make_search(tmp_path / "a.db", toy)
+    search.run(3, never, silent)
+    known = search.study.trials[0]
+    search.study.enqueue_trial(known.params, user_attrs={**known.user_attrs, "mine": 1})
+    search.study.add_trial(
+        create_trial(
+            state=TrialState.WAITING, params=known.params, distributions=known.distributions
+        )
+    )
+    search.refresh()
+    search.run(6, never, silent)
+    copies = search.study.trials[3:5]
+    assert [copy.state for copy in copies] == [TrialState.COMPLETE] * 2
+    assert [copy.params for copy in copies] == [known.params] * 2
+    assert copies[0].user_attrs == {**known.user_attrs, "mine": 1}

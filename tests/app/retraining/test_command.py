@@ -14,20 +14,21 @@ import pytest
 from PIL import Image
 
 from app.cli import main
-from app.data import ImageData
 from app.latency import cpu_threads
-from app.retrain.candidate import train_candidate, training_folder
+from app.retraining.candidate import train_candidate
 from app.supernet.checkpoint import load_checkpoint
 from app.trained import FORMAT
+from tests.app.data.helpers import write_folder
 from tests.app.test_run import ROOT
 
 QUICK = ["--epochs=1", "--batch-size=512"]
+AB = ("a", "b")
 
 KILLED = """
 import os, signal, sys
 import tests.toy
 from app.cli import main
-from app.retrain.training import NetworkTraining
+from app.retraining.training import NetworkTraining
 
 def step(training, as_it_was=NetworkTraining.step):
     if training.step_count == 7:
@@ -98,7 +99,7 @@ def history(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "say which networks"),
+        ([], "choose the networks"),
         (["--trial=99"], "no such completed trial"),
         (["--arch=conv9"], "--arch: 'conv9'"),
         (["--pick=best"], "give knee, best-score, max-flops=300M"),
@@ -174,40 +175,48 @@ def test_a_study_deleted_during_the_training_is_none(
         optuna.delete_study(study_name="small", storage=database(tmp_path))
         return result
 
-    monkeypatch.setattr("app.retrain.job.train_candidate", train)
+    monkeypatch.setattr("app.retraining.job.train_candidate", train)
     assert main(["retrain", *study, "--trial=0", *QUICK]) == 0
     assert (retrained(tmp_path) / "comparison.csv").exists()
 
 
-def test_an_unfinished_training_of_version_1_starts_again(
-    study: list[str], tmp_path: Path, digits: ImageData, capsys: pytest.CaptureFixture[str]
+def test_a_damaged_sample_costs_the_report_and_not_the_training(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    definition = {
-        "network": "conv1-conv1-conv1",
-        "space": "toy",
-        "space_options": {},
-        "dataset fingerprint": digits.fingerprint,
-        "image_size": 16,
-        "seed": 0,
-        "epochs": 1,
-        "batch_size": 512,
-        "learning_rate": 0.1,
-        "momentum": 0.9,
-        "weight_decay": 5e-4,
-        "warmup": 0.05,
-        "label_smoothing": 0.1,
-        "ema": 0.998,
-        "trivial_augment": False,
-        "validation": 0.1,
-        "patience": 0,
-        "version": 1,
-    }
-    old = training_folder(retrained(tmp_path), definition)
-    old.mkdir(parents=True)
-    (old / "last.pt").write_bytes(b"of version 1")
-    assert main(["retrain", *study, "--arch=conv1-conv1-conv1", *QUICK]) == 0
-    assert f"'{old}' is an unfinished training" in capsys.readouterr().out
+    sample = tmp_path / "runs" / "small" / "reference.json"
+    sample.write_text(sample.read_text().replace("1", "2", 1))
+    assert main(["retrain", *study, "--trial=0", *QUICK]) == 0
+    assert f"The report stays as it was: '{sample}' is damaged" in capsys.readouterr().err
+    assert (retrained(tmp_path) / "comparison.csv").exists()
+
+
+def test_a_network_of_a_changed_space_is_not_taken_for_the_same(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["retrain", *study, "--arch=conv1-conv1-conv1", *QUICK]
+    assert main(command) == 0
+    (path,) = retrained(tmp_path).glob("*/result.json")
+    values = json.loads(path.read_text())
+    values["definition"]["space fingerprint"] = "0" * 16
+    path.write_text(json.dumps(values))
+    assert main(command) == 2
+    assert "files of space 'toy' differ from those" in capsys.readouterr().err
 
 
 def database(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+
+
+def test_images_of_val_validate_a_training_of_their_own(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder(tmp_path / "set", {f"{s}/{c}": 10 for s in ("train", "test") for c in AB})
+    arguments = ["retrain", "--study", str(study_file), "--runs", str(tmp_path / "runs")]
+    arguments += ["--dataset", str(folder), "--arch=skip-conv1-skip", "--epochs=1"]
+    assert main([*arguments, "--batch-size=10"]) == 0
+    assert "18 images to train on, 2 held out" in capsys.readouterr().out.replace("\n", " ")
+    write_folder(folder, {f"val/{name}": 3 for name in AB})
+    assert main([*arguments, "--batch-size=10"]) == 0
+    assert "20 images to train on, 6 of val/" in capsys.readouterr().out.replace("\n", " ")
+    files = retrained(tmp_path).glob("*/result.json")
+    assert sorted(json.loads(file.read_text())["validation_images"] for file in files) == [2, 6]
