@@ -158,6 +158,12 @@ def export(
     study: Study,
     out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
     opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the lowest.")] = 18,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise, and measure what that costs.")
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of accuracy that --int8 may lose.")
+    ] = 1.0,
     trial: TrialNumbers = None,
     arch: Archs = None,
     pick: Picks = None,
@@ -168,7 +174,8 @@ def export(
     from app.study_file import load_config
 
     selection = Selection(trial or [], arch or [], pick or [])
-    export_network(load_config(study, given, resume=True), selection, out, opset)
+    config = load_config(study, given, resume=True)
+    export_network(config, selection, out, opset, max_drop if int8 else None)
 
 
 @app.command(

@@ -23,6 +23,7 @@ from app.definition import (
     WAYS_OUT,
     Definition,
     check_definition,
+    difference,
     of_networks,
 )
 from app.errors import InputError
@@ -73,7 +74,7 @@ def open_study(
     study = find_study(storage, name)
     if study is not None and has_trials(study):
         stored = study.user_attrs[DEFINITION]
-        only_scores = of_networks(stored) == of_networks(definition)
+        only_scores = difference(of_networks(stored), of_networks(definition)) is None
         ways_out = RESCORE + WAYS_OUT if only_scores else WAYS_OUT
         check_definition(stored, definition, f"study '{name}'", ways_out)
         return study
