@@ -27,7 +27,7 @@ Study = Annotated[
 TrialNumbers = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
 Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
 Picks = Annotated[
-    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or max-latency=5 (ms).")
+    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or another limit.")
 ]
 
 
@@ -158,6 +158,12 @@ def export(
     study: Study,
     out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
     opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the lowest.")] = 18,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise, and measure what that costs.")
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of accuracy that --int8 may lose.")
+    ] = 1.0,
     trial: TrialNumbers = None,
     arch: Archs = None,
     pick: Picks = None,
@@ -168,7 +174,8 @@ def export(
     from app.study_file import load_config
 
     selection = Selection(trial or [], arch or [], pick or [])
-    export_network(load_config(study, given, resume=True), selection, out, opset)
+    config = load_config(study, given, resume=True)
+    export_network(config, selection, out, opset, max_drop if int8 else None)
 
 
 @app.command(
@@ -192,6 +199,22 @@ def worker(
 
     with time_limit(timeout):
         work(study, {"runs": Path("runs"), **given}, supernet, wait)
+
+
+@app.command(epilog=f"Example: {PROGRAM} trials --study mine --csv trials.csv")
+@study_options("runs", *STORED)
+def trials(
+    given: Given,
+    study: Study,
+    csv: Annotated[
+        Path | None, typer.Option(help="FILE.csv, or FILE.json [CSV to the terminal].")
+    ] = None,
+) -> None:
+    """Write all trials of a study as a table."""
+    from app.study_file import load_config
+    from app.trials_file import write_trials
+
+    write_trials(load_config(study, given, resume=True), csv)
 
 
 @app.command(epilog=f"Example: {PROGRAM} studies")

@@ -121,7 +121,7 @@ def begin(
     """Make the study or check it, keep its settings, and say what is run."""
     definition = study_definition(config, data)
     study = open_study(storage, config.name, definition, config.search.objectives)
-    if "latency" in config.search.objectives:
+    if config.search.uses("latency"):
         check_machine(study, machine(device, config.latency.threads))
     write_json(paths.study_file, config.to_save() | {"dataset": data.name})
     costs = cost_range(space)

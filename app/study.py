@@ -17,19 +17,18 @@ from torch import Tensor
 
 from app.commit import FINGERPRINT
 from app.config import CostName, StudyConfig
+from app.costs import COSTS
 from app.definition import (
     RESCORE,
     WAYS_OUT,
     Definition,
     check_definition,
+    difference,
     of_networks,
 )
 from app.errors import InputError
 from app.scores.reference import Reference
 from spaces import Space
-
-METRICS: dict[CostName, str] = {"flops": "flops", "latency": "latency_ms"}
-"""What Optuna calls the costs, which is also the attribute of a trial."""
 
 DEFINITION = "definition"
 MACHINE = "latency machine"
@@ -75,7 +74,7 @@ def open_study(
     study = find_study(storage, name)
     if study is not None and has_trials(study):
         stored = study.user_attrs[DEFINITION]
-        only_scores = of_networks(stored) == of_networks(definition)
+        only_scores = difference(of_networks(stored), of_networks(definition)) is None
         ways_out = RESCORE + WAYS_OUT if only_scores else WAYS_OUT
         check_definition(stored, definition, f"study '{name}'", ways_out)
         return study
@@ -86,7 +85,7 @@ def open_study(
     study = study or optuna.create_study(storage=storage, study_name=name, directions=wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
+        study.set_metric_names(["score", *(COSTS[name].attribute for name in objectives)])
     study.set_user_attr(DEFINITION, definition)
     return study
 

@@ -50,7 +50,7 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
     hint = "give this worker the --dataset of the main command, and use the same version"
     here = study_definition(config, data)
     check_definition(study.user_attrs[DEFINITION], here, f"study '{name}'", hint)
-    if "latency" in config.search.objectives:
+    if config.search.uses("latency"):
         check_machine(study, machine(device, config.latency.threads))
     files = paths if source is None else StudyPaths(source)
     context = None

@@ -80,7 +80,7 @@ def create_search(
     study.set_user_attr(FINGERPRINT, objective.fingerprint)
     writer = StudyWriter(url, study)
     seed += writer.next_seed_offset() * SEEDS_APART
-    sampler = create_sampler(config, Repair(objective.space, config.max_flops), seed)
+    sampler = create_sampler(config, Repair(objective.space, config), seed)
     return Search(study, writer, objective, sampler, config.population)  # type: ignore[arg-type]
 
 

@@ -17,11 +17,13 @@ from functools import cached_property
 from random import Random
 from typing import Any, ClassVar
 
+import torch
 from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
 from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost
+from spaces.memory import Piece
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
 
@@ -132,6 +134,15 @@ class Space(ABC):
     @abstractmethod
     def cost(self, arch: str) -> Cost:
         """Look up multiply–adds and parameters of `network(arch)`."""
+
+    def peak_activations(self, arch: str) -> int:
+        """Most numbers that the activations of `network(arch)` hold at once, for one image.
+
+        `spaces.memory` says what counts. A space is searched faster if it puts the network's tape
+        together from recorded pieces instead of recording each network.
+        """
+        with torch.device("meta"):
+            return Piece(self.network(arch), 3, self.image_size, self.image_size).peak
 
     def sketch(self, arch: str) -> Sketch:
         """Describe what `arch` looks like: by default, its choices in a row."""
