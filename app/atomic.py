@@ -1,10 +1,12 @@
 """Files that are either whole or absent: written under a temporary name, flushed, then renamed."""
 
+import csv
+import io
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -54,6 +56,15 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
+def csv_text(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV, under a line of titles."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically. Raises ValueError on NaN, which is not JSON."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
@@ -92,8 +103,8 @@ def check_output(path: Path) -> None:
     by then.
     """
     try:
-        if path.is_dir():
-            raise InputError(f"'{path}' is a folder: name a file in it")
+        if path.exists() and not path.is_file():  # root would replace /dev/null
+            raise InputError(f"'{path}' is a folder, device or pipe: name a file")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -1,14 +1,14 @@
 """Commands of `python main.py`."""
 
 import os
-import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from app.errors import InputError, is_out_of_memory
+from app import PROGRAM
+from app.errors import InputError
+from app.exit_status import UNDER_TORCHRUN, run_program
 from app.options import FILES, OPTIONS, STORED, Timeout, recipe_options, study_options
 from app.trained import Recipe
 
@@ -27,19 +27,13 @@ Study = Annotated[
 TrialNumbers = Annotated[list[int] | None, typer.Option(help="A trial's number.")]
 Archs = Annotated[list[str] | None, typer.Option(help="An architecture's string.")]
 Picks = Annotated[
-    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or max-latency=5 (ms).")
+    list[str] | None, typer.Option(help="knee, best-score, max-flops=300M or another limit.")
 ]
-
-UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
-"""A variable that torchrun sets."""
-
-MAX_MESSAGE_CHARACTERS = 800
-"""The longest error message: somebody may give a whole file for a name."""
 
 
 @app.callback(
     invoke_without_command=True,
-    epilog="Example: python main.py --study mobilenet --dataset photos/ --max-flops 80M",
+    epilog=f"Example: {PROGRAM} --study mobilenet --dataset photos/ --max-flops 80M",
 )
 @study_options(*OPTIONS, "set")
 def run(
@@ -69,18 +63,17 @@ def _check_before_command(context: typer.Context) -> None:
     command = context.invoked_subcommand
     if UNDER_TORCHRUN in os.environ:
         raise InputError(
-            f"torchrun only trains the supernet of a study: "
-            f"run python main.py {command} … without it"
+            f"torchrun only trains the supernet of a study: run {PROGRAM} {command} … without it"
         )
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = name.replace("_", "-")
-            raise InputError(f"write --{option} after the command: main.py {command} …")
+            raise InputError(f"write --{option} after the command: {PROGRAM} {command} …")
 
 
 @app.command(
-    epilog="Example: python main.py rank --study nasbench201 --table accuracies.csv "
+    epilog=f"Example: {PROGRAM} rank --study nasbench201 --table accuracies.csv "
     "--column cifar10_test --sample 200"
 )
 @study_options(*FILES, "image_size", "train_steps", "batchnorm", "seed", "device", *STORED)
@@ -106,9 +99,7 @@ def rank(
     rank_table(config, table, column, sample, scores, not no_baselines, json)
 
 
-@app.command(
-    epilog="Example: python main.py retrain --study mobilenet --pick knee --baseline resnet18"
-)
+@app.command(epilog=f"Example: {PROGRAM} retrain --study mobilenet --pick knee --baseline resnet18")
 @recipe_options
 @study_options(*FILES, "image_size", "seed", "device", *STORED)
 def retrain(
@@ -124,8 +115,8 @@ def retrain(
     ] = None,
 ) -> None:
     """Train found networks from scratch, and compare them."""
-    from app.retrain.choice import Selection
-    from app.retrain.job import retrain as retrain_networks
+    from app.retraining.choice import Selection
+    from app.retraining.job import retrain as retrain_networks
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's, not the study's
@@ -135,7 +126,7 @@ def retrain(
     retrain_networks(config, selection, baseline or [], recipe, seed)
 
 
-@app.command(epilog="Example: python main.py select --study mobilenet --max-flops 80M --timeout 3h")
+@app.command(epilog=f"Example: {PROGRAM} select --study mobilenet --max-flops 80M --timeout 3h")
 @recipe_options
 @study_options(*FILES, "image_size", "seed", "device", *STORED)
 def select(
@@ -150,7 +141,7 @@ def select(
 ) -> None:
     """Train the best networks in rounds, of which a third goes on, and keep the winner."""
     from app.interrupt import time_limit
-    from app.retrain.select import select as select_network
+    from app.retraining.select import select as select_network
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's, not the study's
@@ -160,28 +151,35 @@ def select(
         select_network(config, recipe, seed, max_flops, candidates)
 
 
-@app.command(epilog="Example: python main.py export --study mobilenet --pick knee --out model.onnx")
+@app.command(epilog=f"Example: {PROGRAM} export --study mobilenet --pick knee --out model.onnx")
 @study_options(*FILES, *STORED)
 def export(
     given: Given,
     study: Study,
     out: Annotated[list[Path], typer.Option(help="FILE.onnx or FILE.pt2; can be given for each.")],
     opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the lowest.")] = 18,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise, and measure what that costs.")
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of accuracy that --int8 may lose.")
+    ] = 1.0,
     trial: TrialNumbers = None,
     arch: Archs = None,
     pick: Picks = None,
 ) -> None:
     """Write a retrained network as ONNX or for torch.export, with weights and a description."""
     from app.export import export as export_network
-    from app.retrain.choice import Selection
+    from app.retraining.choice import Selection
     from app.study_file import load_config
 
     selection = Selection(trial or [], arch or [], pick or [])
-    export_network(load_config(study, given, resume=True), selection, out, opset)
+    config = load_config(study, given, resume=True)
+    export_network(config, selection, out, opset, max_drop if int8 else None)
 
 
 @app.command(
-    epilog="Example: python main.py worker --study mine --storage postgresql://user@server/bnnas"
+    epilog=f"Example: {PROGRAM} worker --study mine --storage postgresql://user@server/bnnas"
 )
 @study_options("storage", *FILES, "device")
 def worker(
@@ -203,7 +201,23 @@ def worker(
         work(study, {"runs": Path("runs"), **given}, supernet, wait)
 
 
-@app.command(epilog="Example: python main.py studies")
+@app.command(epilog=f"Example: {PROGRAM} trials --study mine --csv trials.csv")
+@study_options("runs", *STORED)
+def trials(
+    given: Given,
+    study: Study,
+    csv: Annotated[
+        Path | None, typer.Option(help="FILE.csv, or FILE.json [CSV to the terminal].")
+    ] = None,
+) -> None:
+    """Write all trials of a study as a table."""
+    from app.study_file import load_config
+    from app.trials_file import write_trials
+
+    write_trials(load_config(study, given, resume=True), csv)
+
+
+@app.command(epilog=f"Example: {PROGRAM} studies")
 @study_options("runs", "storage")
 def studies(given: Given) -> None:
     """List the presets and studies, and how far each has come."""
@@ -212,7 +226,7 @@ def studies(given: Given) -> None:
     print_studies(given.get("runs", Path("runs")), given.get("storage"))
 
 
-@app.command(epilog="Example: python main.py dashboard --port 8081")
+@app.command(epilog=f"Example: {PROGRAM} dashboard --port 8081")
 @study_options("runs", "storage")
 def dashboard(
     given: Given,
@@ -227,90 +241,6 @@ def dashboard(
     serve(given.get("runs", Path("runs")), given.get("storage"), port, host)
 
 
-def run_command(
-    command: typer.Typer, arguments: list[str] | None = None, name: str | None = None
-) -> int:
-    """Run a command line; bad input is one line and exit status 2."""
-    words = sys.argv[1:] if arguments is None else arguments
-    processes: AbstractContextManager[None] = nullcontext()
-    try:
-        if UNDER_TORCHRUN in os.environ:  # otherwise `--help` is spared PyTorch
-            from app.supernet.distributed import process_group
-
-            processes = process_group()
-        with processes:
-            expanded = [_expand_home(word) for word in words]
-            return command(expanded, prog_name=name, standalone_mode=False) or 0
-    except typer.TyperException as error:
-        return _fail(error.format_message(), 2)
-    except InputError as error:
-        return _fail(str(error), 2)
-
-
-def _expand_home(word: str) -> str:
-    """Expand the `~` of `--runs=~/x`, which a shell expands in `--runs ~/x` alone."""
-    option, equals, path = word.partition("=")
-    if option.startswith("--") and path.startswith("~"):
-        return option + equals + os.path.expanduser(path)  # noqa: PTH111  (no error for ~nobody)
-    return word
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
-    from app.console import print_anything
-    from app.interrupt import stop_at_once
-
-    print_anything()
-    try:
-        with stop_at_once():
-            status = run_command(app, arguments, "main.py")
-            if status == 130:  # typer returns this for a KeyboardInterrupt
-                raise KeyboardInterrupt
-            return status
-    except KeyboardInterrupt:
-        _say("Interrupted; run the same command again to resume.")
-        return 130
-    except SystemExit:  # Rich, when its output pipe is closed
-        return _fail("output pipe closed; rerun to resume", 1)
-    except Exception as error:
-        explanation = _explain(error)
-        if explanation is None:
-            raise
-        return _fail(explanation, 1)
-
-
-def _explain(error: Exception) -> str | None:
-    """Say in one line what failed while working; None is a bug, to be shown with a traceback."""
-    if isinstance(error, FloatingPointError | OSError):  # a diverged supernet, a full disk
-        return str(error)
-    if is_out_of_memory(error):
-        return (
-            "out of memory. Rerun to resume when there is more, or give "
-            "--set supernet.batch_size=N or --set score.images=N "
-            "with --study-name NAME for a study beside this one"
-        )
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from app.search import SearchFailedError
-
-    line = str(error.__cause__ or error).split("\n", 1)[0]
-    if isinstance(error, StorageInternalError | SQLAlchemyError):
-        return f"the database failed: {line}"
-    return line if isinstance(error, SearchFailedError) else None
-
-
-def _say(line: str) -> None:
-    from app.console import console, printable
-
-    with suppress(OSError):  # the terminal may be closed
-        if not console.quiet:
-            print(printable(line), file=sys.stderr, flush=True)
-
-
-def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
-    if len(line) > MAX_MESSAGE_CHARACTERS:
-        line = f"{line[: MAX_MESSAGE_CHARACTERS - 200]} … {line[-200:]}"
-    _say(f"error: {line}")
-    return status
+    """Run a command; returns the exit status."""
+    return run_program(app, arguments, PROGRAM.split()[-1])

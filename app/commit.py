@@ -25,7 +25,7 @@ from optuna.storages._rdb.models import (
 )
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -111,23 +111,6 @@ class StudyWriter:
             row.value_json = str(offset + 1)
             return offset
 
-    def adopt_trials(self, fingerprint: str) -> None:
-        """Give the fingerprint to trials of a version that stored none."""
-        own = select(TrialUserAttributeModel.trial_id)
-        with self._transaction() as session:
-            ids = session.scalars(
-                select(TrialModel.trial_id).where(
-                    TrialModel.study_id == self.study_id,
-                    TrialModel.trial_id.in_(own.where(TrialUserAttributeModel.key == "arch")),
-                    TrialModel.trial_id.not_in(
-                        own.where(TrialUserAttributeModel.key == FINGERPRINT)
-                    ),
-                )
-            )
-            rows = _attribute_rows([(i, {FINGERPRINT: fingerprint}) for i in ids])
-            if rows:
-                session.execute(insert(TrialUserAttributeModel), rows)
-
     def replace(self, successor: Study, old_name: str, queue: Iterable[dict[str, Any]]) -> None:
         """Give the study's name to an empty `successor`, with these choices queued there."""
         with self._transaction() as session:
@@ -157,6 +140,11 @@ class StudyWriter:
                 StudyModel.find_or_raise_by_id(self.study_id, session, for_update=True)
             except KeyError:
                 raise StorageInternalError("the study was deleted by another process") from None
+            log = Path(f"{Path(url.database or '').resolve()}-wal")
+            mode = text("PRAGMA journal_mode")  # other than "wal" on a network drive
+            if is_sqlite(url) and not log.exists() and session.scalar(mode) == "wal":
+                # a kill would lose all that is in it; when all processes end, it is in the file
+                raise StorageInternalError(f"its log '{log}' was removed; rerun to resume")
             yield session
 
     def _count_complete(self, session: Session, fingerprint: str) -> int:

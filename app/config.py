@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -96,26 +96,45 @@ class ScoreConfig(_Config):
     reference: Annotated[int, Field(ge=8, le=MAX_IMAGES_OR_ARCHS)] = 64
 
 
-CostName = Literal["flops", "latency"]
-"""What a network costs: multiply–adds, or milliseconds on this machine."""
+CostName = Literal["flops", "params", "memory", "latency"]
+"""What a network costs: multiply–adds, parameters, bytes of activations, or milliseconds here."""
+
+_Limit = Annotated[PositiveFloat | None, BeforeValidator(_count)]
 
 
 class LatencyConfig(_Config):
-    """What a latency is measured with; part of what defines a study that minimises it."""
+    """What a latency is measured with; part of what defines a study that minds it."""
 
     batch: Annotated[int, Field(ge=1, le=MAX_IMAGES_OR_ARCHS)] = 1
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
 class SearchConfig(_Config):
-    """How long and with what Optuna searches. `objectives` and `max_flops` define a study."""
+    """How long and with what Optuna searches. The objectives and limits define a study."""
 
-    objectives: Annotated[tuple[CostName, ...], Field(min_length=1)] = ("flops",)
+    objectives: Annotated[tuple[CostName, ...], Field(min_length=1, max_length=3)] = ("flops",)
     """What is minimised beside the score, which is maximised."""
     trials: PositiveInt = 200
     sampler: str = "nsga2"
     population: Annotated[int, Field(ge=4, le=MAX_IMAGES_OR_ARCHS)] = 32
-    max_flops: Annotated[PositiveFloat | None, BeforeValidator(_count)] = None
+    max_flops: _Limit = None
+    max_params: _Limit = None
+    max_memory: _Limit = None
+    """Bytes, k being 1,000."""
+    max_latency: _Limit = None
+    """Milliseconds."""
+    activations: Literal["float32", "int8"] = "float32"
+    """What memory is counted in."""
+
+    @property
+    def limits(self) -> dict[CostName, float]:
+        """The limits that are set, by cost."""
+        limits = {name: getattr(self, f"max_{name}") for name in get_args(CostName)}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+    def uses(self, cost: CostName) -> bool:
+        """Whether a cost is minimised or limited."""
+        return cost in self.objectives or cost in self.limits
 
     @field_validator("objectives")
     @classmethod

@@ -50,7 +50,7 @@ class EvaluationContext:
     prepared: Prepared
     """Describes the supernet and the reference sample."""
     latency: Callable[[str], float] | None
-    """Milliseconds of an architecture's network; only where latency is an objective."""
+    """Milliseconds of an architecture's network; only where latency is used."""
 
 
 def check_names(config: StudyConfig) -> None:
@@ -84,7 +84,7 @@ def open_data(
         create_space(config, data, config.supernet_space_options)
         check_batch_size(len(data.train), config.supernet.batch_size)
         ProbeBatch.draw(data, config.score.images, config.seed, device)
-        sample_architectures(space, 1, config.seed, config.search.max_flops)
+        sample_architectures(space, 1, config.seed, config.search)
     return data, space
 
 
@@ -121,7 +121,7 @@ def prepare(
     except ValueError as error:
         raise InputError(f"{error}: raise score.reference, with --fresh") from None
     latency = None
-    if "latency" in config.search.objectives:
+    if config.search.uses("latency"):
         latency = partial(measure_arch, space, config=config.latency, device=device)
     prepared = describe(config, supernet.state_dict(), reference)
     return EvaluationContext(
@@ -204,7 +204,7 @@ def _scored_reference(
     check_definition(reference.definition, definition, f"the sample '{paths.reference}'")
     count = config.score.reference
     if len(reference.scores) < count:
-        archs = sample_architectures(space, count, config.seed, config.search.max_flops)
+        archs = sample_architectures(space, count, config.seed, config.search)
         with stop_between_steps() as check:
             score_reference(reference, scorer, archs, paths.reference, check)
     return reference

@@ -1,10 +1,13 @@
 """What decides how scores come out: trials and files of different definitions do not compare."""
 
+import hashlib
+import json
+from collections.abc import Collection
 from typing import Any
 
 import spaces
 from app import scores
-from app.config import StudyConfig
+from app.config import CostName, StudyConfig
 from app.data import ImageData
 from app.errors import InputError
 from spaces.fingerprint import fingerprint
@@ -69,6 +72,12 @@ def of_networks(definition: Definition) -> Definition:
     return {key: value for key, value in fields if key.partition(".")[0] in OF_NETWORKS}
 
 
+def digest(definition: Definition) -> str:
+    """10 hex digits that tell definitions apart, for names of files."""
+    text = json.dumps(definition, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
 def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides how a supernet comes out."""
     return {
@@ -92,9 +101,8 @@ def score_definition(config: StudyConfig, data: ImageData) -> Definition:
 
 def reference_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides what the reference sample holds: it keeps to the limit of the networks."""
-    limit = config.search.max_flops
-    limited = {} if limit is None else {"search.max_flops": limit}
-    return {**score_definition(config, data), **limited}
+    counted = {name for name in config.search.limits if name != "latency"}
+    return score_definition(config, data) | _search_definition(config, counted)
 
 
 def baseline_definition(config: StudyConfig, data: ImageData) -> Definition:
@@ -110,11 +118,18 @@ def baseline_definition(config: StudyConfig, data: ImageData) -> Definition:
 def study_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides what a trial's values mean."""
     definition = score_definition(config, data)
-    definition["search.max_flops"] = config.search.max_flops
     definition["search.objectives"] = list(config.search.objectives)
-    if "latency" in config.search.objectives:
+    if config.search.uses("latency"):
         definition |= {f"latency.{key}": value for key, value in config.latency}
-    return definition
+    used = {*config.search.objectives, *config.search.limits}
+    return definition | _search_definition(config, used)
+
+
+def _search_definition(config: StudyConfig, used: Collection[CostName]) -> Definition:
+    """The limits on these costs, and what they are counted in."""
+    limits = {n: limit for n, limit in config.search.limits.items() if n in used}
+    counted_in = {"search.activations": config.search.activations} if "memory" in used else {}
+    return {f"search.max_{name}": limit for name, limit in limits.items()} | counted_in
 
 
 def _basis(config: StudyConfig, data: ImageData) -> Definition:

@@ -4,7 +4,7 @@
 class InputError(Exception):
     """Bad input: a setting, a file or a name that the user gave and can put right.
 
-    The message is one line that says what is wrong and how to mend it. `app.cli` prints it
+    The message is one line that says what is wrong and how to mend it. `app.exit_status` prints it
     without a traceback and exits with status 2.
     """
 

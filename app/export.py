@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from app.atomic import check_output, remove_leftovers, write_bytes
 from app.config import StudyConfig
@@ -21,28 +22,37 @@ from app.data import ImageData
 from app.definition import study_definition
 from app.errors import InputError
 from app.export_formats import INPUT, OUTPUT, check_opset, to_onnx, to_pt2
+from app.exported import FORMAT
 from app.pareto import completed_rows
 from app.paths import StudyPaths
-from app.retrain.candidate import load_best
-from app.retrain.choice import SelectedArch, Selection, choose
+from app.retraining.candidate import load_best
+from app.retraining.choice import SelectedArch, Selection, choose
 from app.storage import open_existing
 from app.study import find_study
 from app.study_file import study_command
 from app.trained import Result, best_of, read_results
 
-FORMAT = "bnnas exported network 1"
 CHECKED_IMAGES = 16
 CPU = torch.device("cpu")
 KINDS = {".onnx": "model", ".pt2": "model", ".safetensors": "weights", ".json": "about it"}
 
 
-def export(config: StudyConfig, selection: Selection, places: Sequence[Path], opset: int) -> None:
+def export(
+    config: StudyConfig,
+    selection: Selection,
+    places: Sequence[Path],
+    opset: int,
+    max_drop: float | None = None,
+) -> None:
     """Write one network to each of `places`, with its weights and a description beside them.
 
+    With `max_drop`, ONNX files are int8 if that loses at most so many points of test accuracy.
     Raises InputError for bad input, before anything is written.
     """
     for place in places:
         _check_place(place)
+        if max_drop is not None and place.suffix != ".onnx":
+            raise InputError(f"--out {place}: --int8 writes .onnx files")
     check_opset(opset)
     check_names(config)
     paths = StudyPaths(config.folder)
@@ -71,16 +81,21 @@ def export(config: StudyConfig, selection: Selection, places: Sequence[Path], op
     network.load_state_dict(load_best(result.folder))
     network.eval()
     step = max(1, len(data.test) // CHECKED_IMAGES)
-    images = data.normalise(data.test.pixels[::step][:CHECKED_IMAGES]).contiguous()
+    pixels = data.test.pixels[::step][:CHECKED_IMAGES].contiguous()
+    whole = Normalised(network, data).eval()
     weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
     about = describe(config, data, one, result, definition, weights)
     files = {}
     for place in places:
         if place.suffix == ".onnx":
-            files[place], ir_version = to_onnx(network, images, opset)
+            files[place], ir_version = to_onnx(whole, pixels, opset)
             about["onnx"] = {"opset": opset, "ir_version": ir_version}
+            if max_drop is not None:
+                from app.int8 import to_int8  # not needed elsewhere, and slow to import
+
+                files[place], about["int8"] = to_int8(files[place], data, max_drop)
         else:
-            files[place] = to_pt2(network, images)
+            files[place] = to_pt2(whole, pixels)
     text = json.dumps(about, indent=1, allow_nan=False) + "\n"
     for place in places:
         remove_leftovers(place.parent, f".{glob.escape(place.stem)}.*")
@@ -89,6 +104,23 @@ def export(config: StudyConfig, selection: Selection, places: Sequence[Path], op
     for path, content in files.items():
         write_bytes(path, content)
         out.print(f"{KINDS[path.suffix]:<10}{path}")
+
+
+class Normalised(nn.Module):
+    """A network behind the normalisation of its training data: bytes in, class scores out."""
+
+    def __init__(self, network: nn.Module, data: ImageData) -> None:
+        super().__init__()
+        self.network = network
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", data.mean.view(1, 3, 1, 1))
+        self.register_buffer("std", data.std.view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """uint8 N×3×S×S to N×classes scores."""
+        scores: Tensor = self.network((pixels / 255 - self.mean) / self.std)
+        return scores
 
 
 def describe(
@@ -114,6 +146,8 @@ def describe(
             "size": data.image_size,
             "channels": "RGB",
             "resize": "central square, bilinear with antialiasing",
+            "dtype": "uint8",
+            "normalisation": "the model's first step: (pixels · scale − mean) / std",
             "scale": 1 / 255,
             "mean": data.mean.tolist(),
             "std": data.std.tolist(),

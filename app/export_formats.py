@@ -52,6 +52,8 @@ def to_onnx(network: nn.Module, images: Tensor, opset: int) -> tuple[bytes, int]
     if [entry.version for entry in model.opset_import if not entry.domain] != [opset]:
         raise InputError(f"--opset {opset}: PyTorch cannot convert this network; leave it out")
     model.ir_version = find_min_ir_version_for(model.opset_import)
+    for entry in (*model.graph.node, *model.graph.value_info):
+        entry.ClearField("metadata_props")  # stack traces, which name this machine's folders
     content = model.SerializeToString()
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

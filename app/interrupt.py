@@ -1,6 +1,7 @@
 """Ctrl-C and --timeout that wait for the end of a step, so that what is saved is whole."""
 
 import math
+import os
 import signal
 import threading
 import time
@@ -30,6 +31,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         _deadline.reset(token)
 
 
+INTERRUPTED = "Interrupted; run the same command again to resume."
 _SIGNALS = {s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
@@ -73,8 +75,21 @@ def check_or_save(check: Callable[[], None], save: Callable[[], None]) -> None:
 
 
 def stop_at_once() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does anyway."""
-    return _handling(signal.default_int_handler)
+    """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt, and during an import end the process.
+
+    PyTorch and NumPy cannot be imported in part: they would abort, or raise something else.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                with suppress(OSError):
+                    os.write(2, f"{INTERRUPTED}\n".encode())
+                os._exit(130)
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    return _handling(stop)
 
 
 @contextmanager

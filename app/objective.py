@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from app.commit import FINGERPRINT
 from app.context import EvaluationContext
+from app.costs import COSTS, counted
 from app.errors import is_out_of_memory
 from app.scores import SCORES
 from app.scores.scorer import NoScoreError, Scores
-from app.study import METRICS
 from spaces import InfeasibleError
 
 MAX_OUT_OF_MEMORY_IN_A_ROW = 8
@@ -80,26 +80,24 @@ class Objective:
 
     def _result(self, arch: str, source: str) -> TrialResult:
         scores, composite = self.scores[arch], self.context.composite
-        cost = self.context.space.cost(arch)
         attrs = self._attrs(
             arch=arch,
             **composite.parts(scores),
             **scores,
-            flops=cost.macs,
-            params=cost.params,
+            **counted(self.context.space, arch, self.config),
             source=source,
         )
         if self.context.latency is not None:
             attrs["latency_ms"] = self.latencies[arch]
         values = [
             composite(scores),
-            *(float(attrs[METRICS[name]]) for name in self.config.objectives),
+            *(float(attrs[COSTS[name].attribute]) for name in self.config.objectives),
         ]
         if not all(map(math.isfinite, values)):
             return self._failed(arch, f"the values are {values}")
         # samplers read both of Optuna's forms of constraints, optuna-dashboard only this one
-        limit = self.config.max_flops
-        constraints = {} if limit is None else {"constraints": [cost.macs - limit]}
+        over = [attrs[COSTS[n].attribute] - limit for n, limit in self.config.limits.items()]
+        constraints = {"constraints": over} if over else {}
         return TrialResult(TrialState.COMPLETE, values, attrs, constraints)
 
     def _failed(self, arch: str, reason: str) -> TrialResult:

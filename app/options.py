@@ -58,11 +58,17 @@ OPTIONS = {
     ),
     "batchnorm": _option("batchnorm", str, "unbiased or biased [unbiased]."),
     "sampler": _option("search.sampler", str, "nsga2, nsga3, tpe, gp or random [nsga2]."),
-    "max_flops": _option(
-        "search.max_flops", str, "Maximum multiply–adds of a network, such as 80M [no limit]."
+    "max_flops": _option("search.max_flops", str, "Most multiply–adds, such as 80M [no limit]."),
+    "max_params": _option("search.max_params", str, "Most parameters, such as 500k [no limit]."),
+    "max_memory": _option(
+        "search.max_memory", str, "Most bytes of activations at once, such as 256k [no limit]."
+    ),
+    "max_latency": _option(
+        "search.max_latency", str, "Most milliseconds on this machine [no limit]."
     ),
     "objective": _option(
-        "search.objectives", list[str], "flops, latency, or both, minimised [flops]."
+        *("search.objectives", list[str]),
+        "One to three of flops, params, memory and latency, minimised [flops].",
     ),
     "seed": _option("seed", int, "Seed of everything random [0]."),
     "device": _option("device", str, "auto, cpu, cuda, cuda:1, … [auto]."),
@@ -98,7 +104,7 @@ def recipe_options(command: Command) -> Command:
     options: dict[str, Any] = {}
     for field, info in Recipe.model_fields.items():
         kind: Any = info.annotation
-        default = "" if kind is bool else f" [{info.default}]"
+        default = "" if kind is bool or info.default is None else f" [{info.default}]"
         option = typer.Option(option_name(field), help=f"{info.description}{default}")
         options[field] = Annotated[kind | None, option]
     return _replace_argument("recipe", options, Recipe.from_options)(command)

@@ -11,6 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from app.config import CostName, parse_count
+from app.costs import COSTS
 from app.errors import InputError
 from app.trials import completed_trials
 
@@ -36,7 +37,9 @@ class Row:
     feasible: bool
     arch: str
     latency_ms: float | None = None
-    """Set where latency is an objective."""
+    """Set where latency is an objective or limited."""
+    memory: int | None = None
+    """Bytes of activations; trials of earlier versions lack it."""
 
     @staticmethod
     def of(trial: FrozenTrial) -> "Row":
@@ -54,34 +57,6 @@ class Row:
 def completed_rows(study: Study) -> list[Row]:
     """Return the completed trials, oldest first, except those that other programs have added."""
     return [Row.of(trial) for trial in completed_trials(study)]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A cost that is minimised, as tables and pictures show it."""
-
-    title: str
-    """For table headings and axes."""
-    unit: str
-    """Follows a number in a sentence."""
-    scale: float
-    digits: int
-    attribute: str
-
-    def of(self, row: Row) -> float:
-        """The cost in `unit`; NaN where the row has none."""
-        value: float | None = getattr(row, self.attribute)
-        return math.nan if value is None else value / self.scale
-
-    def show(self, row: Row) -> str:
-        """The cost as a table shows it."""
-        return f"{self.of(row):.{self.digits}f}"
-
-
-COSTS: dict[CostName, Cost] = {
-    "flops": Cost("multiply–adds (M)", "M multiply–adds", 1e6, 1, "flops"),
-    "latency": Cost("latency (ms)", "ms", 1.0, 3, "latency_ms"),
-}
 
 
 def pareto_front(rows: Sequence[Row], objectives: Sequence[CostName] = ("flops",)) -> list[Row]:
@@ -102,7 +77,7 @@ def pareto_front(rows: Sequence[Row], objectives: Sequence[CostName] = ("flops",
     return [row for row, _ in front]
 
 
-LIMITS = {"max-flops": COSTS["flops"], "max-latency": COSTS["latency"]}
+LIMITS = {f"max-{name}": cost for name, cost in COSTS.items()}
 
 
 def check_pick(pick: str) -> None:
@@ -110,14 +85,15 @@ def check_pick(pick: str) -> None:
     name, equals, value = pick.partition("=")
     if name not in ("knee", "best-score", *LIMITS) or (name in LIMITS) != bool(equals):
         raise InputError(
-            f"--pick {pick}: give knee, best-score, max-flops=300M, or max-latency=5 (milliseconds)"
+            f"--pick {pick}: give knee, best-score, max-flops=300M, max-params=500k, "
+            "max-memory=256k (bytes) or max-latency=5 (milliseconds)"
         )
     if equals and parse_count(value) is None:
         raise InputError(f"--pick {pick}: '{value}' is not a number such as 300M or 2.5")
 
 
 def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("flops",)) -> Row:
-    """Return the row that `knee`, `best-score`, `max-flops=300M` or `max-latency=5` names.
+    """Return the row that `knee`, `best-score`, or a limit such as `max-flops=300M` names.
 
     Raises InputError.
     """
@@ -133,9 +109,10 @@ def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("fl
     limit = (parse_count(value) or 0.0) / cost.scale
     affordable = [row for row in front if cost.of(row) <= limit]  # NaN is not
     if not affordable:
-        cheapest = min(front, key=cost.of)
-        if math.isnan(cost.of(cheapest)):
-            raise InputError(f"--pick {pick}: latency is not an objective of this study")
+        known = [row for row in front if not math.isnan(cost.of(row))]
+        if not known:
+            raise InputError(f"--pick {pick}: the trials of this study have no {cost.name}")
+        cheapest = min(known, key=cost.of)
         raise InputError(
             f"--pick {pick}: the cheapest network of the front takes "
             f"{cost.show(cheapest)} {cost.unit}"

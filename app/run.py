@@ -3,12 +3,14 @@
 import shlex
 import sqlite3
 from contextlib import ExitStack, closing
+from typing import NamedTuple
 
 import torch
 from optuna.storages import BaseStorage
 from optuna.study import Study
 
-from app import locks
+from app import PROGRAM, locks
+from app.ask_tell import search
 from app.atomic import remove_leftovers, write_json
 from app.backup import back_up
 from app.commit import StudyWriter
@@ -27,7 +29,6 @@ from app.report.files import write_reports
 from app.report.terminal import print_front
 from app.rescore import rescore
 from app.sampling import cost_range
-from app.search import search
 from app.storage import check_database, delete_study, open_storage
 from app.study import (
     bind,
@@ -46,9 +47,8 @@ from spaces import Space
 def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
     """Run a study, or resume it; every finished stage is left as it is.
 
-    `fresh` deletes it first, `anew` scores its networks anew where their scores are out of date.
-
-    Of the processes that torchrun starts, all but rank 0 only take part in the training.
+    `fresh` deletes it first, `anew` scores its networks anew if their scores are outdated. Of the
+    processes that torchrun starts, all but rank 0 only take part in the training.
     """
     check_names(config)
     device = pick_device(config.device, distributed.local_rank())
@@ -61,6 +61,31 @@ def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
     if config.storage or config.runs.is_dir():  # the default one's folder may not exist yet
         check_database(url)
     data, space = open_data(config, paths, device)  # nothing is written before input is read
+    searched = search_study(config, paths, data, space, device, fresh, anew)
+    report(searched.context, searched.study)
+    if searched.ended:
+        out.print(searched.ended)
+
+
+class Searched(NamedTuple):
+    """A study that was searched, and why that ended early, if it did."""
+
+    context: EvaluationContext
+    study: Study
+    ended: str | None
+
+
+def search_study(
+    config: StudyConfig,
+    paths: StudyPaths,
+    data: ImageData,
+    space: Space,
+    device: torch.device,
+    fresh: bool = False,
+    anew: bool = False,
+) -> Searched:
+    """Make or open the study, prepare it, and search until it has its trials; see `run`."""
+    url = config.storage_url
     with ExitStack() as stack:
         with locks.writing(paths.folder), locks.preparing(url, config.name):
             remove_leftovers(paths.folder)
@@ -75,16 +100,14 @@ def run(config: StudyConfig, fresh: bool = False, anew: bool = False) -> None:
             bound = read_prepared(study) if has_trials(study) else None
             context = prepare(config, paths, device, data, space, bound)
             writer = stack.enter_context(closing(StudyWriter(url, study)))
-            bind(study, writer, context.prepared, searched)
+            bind(study, context.prepared, searched)
             stack.enter_context(locks.searching(url, config.name))
         ended = None
         if writer.count_complete(context.prepared.fingerprint) < config.search.trials:
             keep_backup(config)
             ended = search(context, study, writer)
             keep_backup(config)
-    report(context, study)
-    if ended:
-        out.print(ended)
+    return Searched(context, study, ended)
 
 
 def begin(
@@ -98,7 +121,7 @@ def begin(
     """Make the study or check it, keep its settings, and say what is run."""
     definition = study_definition(config, data)
     study = open_study(storage, config.name, definition, config.search.objectives)
-    if "latency" in config.search.objectives:
+    if config.search.uses("latency"):
         check_machine(study, machine(device, config.latency.threads))
     write_json(paths.study_file, config.to_save() | {"dataset": data.name})
     costs = cost_range(space)
@@ -146,8 +169,8 @@ def report(context: EvaluationContext, study: Study) -> None:
         "report": paths.report,
         "supernet": paths.supernet,
         "trials": shown(url),
-        "dashboard": f"python main.py dashboard {at}".rstrip(),
-        "workers": f"python main.py worker --study {config.name} {at}" if server else "",
+        "dashboard": f"{PROGRAM} dashboard {at}".rstrip(),
+        "workers": f"{PROGRAM} worker --study {config.name} {at}" if server else "",
     }.items():
         if place:
             out.print(f"{what:<10}{place}")

@@ -26,6 +26,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from app.config import SearchConfig
+from app.costs import show_limits
 from app.registry import Registry
 from app.sampling import Drawn, Repair, stratified
 
@@ -111,8 +112,8 @@ class SpaceSampler(BaseSampler):
             if repaired is not None and not (self._ga and repaired[1] in self.known):
                 self.known.add(repaired[1])
                 return repaired[0]
-        limit = self.repair.max_flops
-        within = "" if limit is None else f" within {limit / 1e6:g} M multiply–adds"
+        limits = show_limits(self.repair.config)
+        within = f" within {limits}" if limits else ""
         raise SpaceExhaustedError(
             f"every architecture of the space{within} has been tried ({len(self.known)})"
             if self._left is not None

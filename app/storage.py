@@ -142,14 +142,16 @@ def _check_sqlite_file(url: URL, write: bool) -> None:
                 if verdict != "ok":
                     raise _damaged(path, verdict)
     except sqlite3.OperationalError as error:
-        raise InputError(f"cannot read the database '{path}' ({error}): try again later") from None
+        hint = "free some space on its disk" if "disk" in str(error) else "try again later"
+        raise InputError(f"cannot read the database '{path}' ({error}): {hint}") from None
     except sqlite3.DatabaseError as error:
         if "malformed" in str(error):
             raise _damaged(path, error) from None
         raise InputError(
             f"'{path}' is not an SQLite database ({error}): move it away or name another one"
         ) from None
-    if tables and not {"studies", "trials", "version_info"} <= tables:
+    is_half_made = tables < BaseModel.metadata.tables.keys()  # by a kill, or on a full disk
+    if tables and not is_half_made and not {"studies", "trials", "version_info"} <= tables:
         raise InputError(
             f"'{path}' is a database of another program: move it away or name another one"
         )

@@ -15,21 +15,20 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 from torch import Tensor
 
-from app.commit import FINGERPRINT, StudyWriter
+from app.commit import FINGERPRINT
 from app.config import CostName, StudyConfig
+from app.costs import COSTS
 from app.definition import (
     RESCORE,
     WAYS_OUT,
     Definition,
     check_definition,
+    difference,
     of_networks,
 )
 from app.errors import InputError
 from app.scores.reference import Reference
 from spaces import Space
-
-METRICS: dict[CostName, str] = {"flops": "flops", "latency": "latency_ms"}
-"""What Optuna calls the costs, which is also the attribute of a trial."""
 
 DEFINITION = "definition"
 MACHINE = "latency machine"
@@ -75,7 +74,7 @@ def open_study(
     study = find_study(storage, name)
     if study is not None and has_trials(study):
         stored = study.user_attrs[DEFINITION]
-        only_scores = of_networks(stored) == of_networks(definition)
+        only_scores = difference(of_networks(stored), of_networks(definition)) is None
         ways_out = RESCORE + WAYS_OUT if only_scores else WAYS_OUT
         check_definition(stored, definition, f"study '{name}'", ways_out)
         return study
@@ -86,7 +85,7 @@ def open_study(
     study = study or optuna.create_study(storage=storage, study_name=name, directions=wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(["score", *(METRICS[name] for name in objectives)])
+        study.set_metric_names(["score", *(COSTS[name].attribute for name in objectives)])
     study.set_user_attr(DEFINITION, definition)
     return study
 
@@ -171,11 +170,11 @@ def read_prepared(study: Study) -> Prepared | None:
     return Prepared(**values)
 
 
-def bind(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> None:
+def bind(study: Study, here: Prepared, searched: bool) -> None:
     """Bind the study to its supernet and sample, under `locks.preparing`.
 
-    A study without trials that nobody is searching may be bound anew. Trials of a version that
-    stored no fingerprint get it. Raises InputError if the study is bound to others.
+    A study without trials that nobody is searching may be bound anew. Raises InputError if the
+    study is bound to others.
     """
     bound = read_prepared(study)
     if bound is not None and (searched or has_trials(study)):
@@ -185,7 +184,6 @@ def bind(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> N
             raise not_here("reference.json", study.study_name)
     study.set_user_attr(SHARED, here.__dict__)
     study.set_user_attr(FINGERPRINT, here.fingerprint)
-    writer.adopt_trials(here.fingerprint)
 
 
 def not_here(file: str, name: str) -> InputError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app import PROGRAM
 from app.atomic import is_file
 from app.config import StudyConfig
 from app.database import HIDDEN
@@ -68,7 +69,7 @@ def load_config(
 
 def study_command(command: str, config: StudyConfig, *options: str) -> str:
     """Return a command on a study that was run, quoted for a shell."""
-    words = ["python", "main.py", command, "--study", config.name]
+    words = [*PROGRAM.split(), command, "--study", config.name]
     return shlex.join([*words, *runs_option(config), *options])
 
 

@@ -15,6 +15,8 @@ from app.console import notice
 from app.errors import InputError
 
 FORMAT = "bnnas retrained network 1"
+CONTINUED = "goes on from"
+"""Key of a definition: the folder's name of the shorter training that it went on from."""
 
 
 class Recipe(BaseModel):
@@ -51,6 +53,8 @@ class Recipe(BaseModel):
     """Share of the images held out to pick the epoch."""
     patience: int = Field(default=0, ge=0)
     """Stop after this many epochs without progress; 0 is never."""
+    init: str | None = None
+    """Start from the weights of this .safetensors file whose names and shapes agree."""
 
     @property
     def criterion(self) -> str:
@@ -133,8 +137,8 @@ class Result:
 
     @property
     def full_recipe(self) -> dict[str, Any]:
-        """The recipe and its version: what must be equal for accuracies to compare."""
-        return self.recipe.model_dump() | {"recipe_version": self.definition.get("version")}
+        """What accuracies must share to be compared."""
+        return full_recipe(self.recipe, self.definition)
 
     def fits(self, study: Mapping[str, Any]) -> bool:
         """Whether it was trained on the data, and in the space, that define this study."""
@@ -149,6 +153,14 @@ class Result:
         """Write `result.json` into the folder."""
         values = to_jsonable_python(self, exclude={"folder"})
         write_json(self.folder / "result.json", {"format": FORMAT, **values})
+
+
+def full_recipe(recipe: Recipe, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe, its version and its validation images, of a training's definition."""
+    return recipe.model_dump() | {
+        "recipe_version": definition.get("version"),
+        "validation_fingerprint": definition.get("validation fingerprint"),
+    }
 
 
 def read_result(folder: Path) -> Result | None:

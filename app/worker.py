@@ -11,6 +11,7 @@ from optuna.study import Study
 from sqlalchemy.engine import URL
 
 from app import locks
+from app.ask_tell import search
 from app.commit import StudyWriter
 from app.config import database_url
 from app.console import notice
@@ -20,7 +21,6 @@ from app.device import device_name, pick_device
 from app.errors import InputError
 from app.latency import machine
 from app.paths import StudyPaths
-from app.search import search
 from app.storage import open_existing
 from app.study import DEFINITION, Prepared, check_machine, find_study, read_prepared
 
@@ -50,7 +50,7 @@ def work(name: str, own: dict[str, Any], source: Path | None, wait: float) -> No
     hint = "give this worker the --dataset of the main command, and use the same version"
     here = study_definition(config, data)
     check_definition(study.user_attrs[DEFINITION], here, f"study '{name}'", hint)
-    if "latency" in config.search.objectives:
+    if config.search.uses("latency"):
         check_machine(study, machine(device, config.latency.threads))
     files = paths if source is None else StudyPaths(source)
     context = None

@@ -32,10 +32,10 @@ import typer
 from common import environment
 from optuna.trial import FrozenTrial, TrialState
 
-from app.cli import run_command
 from app.config import StudyConfig
 from app.context import open_data, prepare
 from app.device import pick_device
+from app.exit_status import run_command
 from app.paths import StudyPaths
 from app.scores.reference import Reference
 from app.study_file import load_config

@@ -28,18 +28,19 @@ from common import environment
 from optuna.trial import TrialState
 
 from app.atomic import DamagedError
-from app.cli import run_command
 from app.commit import FINGERPRINT
 from app.context import open_data, prepare
 from app.database import parse_url, sqlite_url, text_of
 from app.device import pick_device
 from app.errors import InputError
+from app.exit_status import run_command
 from app.scores.reference import Reference
 from app.supernet.checkpoint import load_checkpoint
 
 app = typer.Typer(add_completion=False)
 
-ACTIONS = ["run", "kill", "kill", "twice", "twice", "delete", "damage", "restore", "other", "fresh"]
+ACTIONS = ["run", "kill", "kill", "twice", "twice", "delete", "damage", "restore", "restore"]
+ACTIONS += ["other", "fresh"]
 
 Process = subprocess.Popen[str]
 
@@ -71,8 +72,9 @@ class Tormentor:
         """Do one thing at random; returns its name."""
         place = self.rng.choice(self.places)
         action = self.rng.choice(ACTIONS)
-        paths = place.paths
-        files = [path for path in (paths.supernet, paths.reference) if path.exists()]
+        both = (place.paths.supernet, place.paths.reference)
+        copies = {path: path.with_suffix(".kept") for path in both}
+        files = [path for path in both if path.exists()]
         if action == "run":
             self.finish(self.start(place), action)
         elif action == "kill":
@@ -81,22 +83,21 @@ class Tormentor:
             process.kill() if self.rng.random() < 0.5 else process.terminate()
             self.finish(process, action)
         elif action == "twice":
-            both = [self.start(self.rng.choice(self.places), "--trials", "400") for _ in range(2)]
+            started = [self.start(self.rng.choice(self.places), "--trials=400") for _ in range(2)]
             time.sleep(self.rng.uniform(2, 20))
-            for process in both:
+            for process in started:
                 process.terminate()
                 self.finish(process, action)
-        elif action in ("delete", "damage", "restore") and files:
+        elif action in ("delete", "damage") and files:
             path = self.rng.choice(files)
-            copy = path.with_suffix(".kept")
-            if action == "restore" and copy.exists():
-                shutil.copy(copy, path)
-            elif action == "damage":
-                data = bytearray(path.read_bytes())
-                data[self.rng.randrange(len(data))] ^= 0x10
-                path.write_bytes(data)
-            elif action == "delete":
-                path.replace(copy)
+            shutil.copy(path, copies[path])
+            data = bytearray(path.read_bytes())
+            data[self.rng.randrange(len(data))] ^= 0x10
+            path.unlink() if action == "delete" else path.write_bytes(data)
+        elif action == "restore":  # what is here, or what was before a fresh start
+            for path, copy in copies.items():
+                if copy.exists():
+                    shutil.copy(copy, path)
         elif action == "other":
             more = self.rng.choice([("--seed", "77"), ("--max-flops", "60M"), ("--set", "x=1")])
             self.finish(self.start(place, *more), action)

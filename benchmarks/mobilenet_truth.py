@@ -27,16 +27,16 @@ from filelock import FileLock, Timeout
 from ground_truth import Dataset
 
 from app.atomic import write_text
-from app.cli import run_command
 from app.config import StudyConfig
 from app.context import open_data
 from app.data import ImageData
 from app.data.dataset import Split
 from app.device import pick_device
+from app.exit_status import run_command
 from app.interrupt import stop_between_steps
 from app.pareto import completed_rows, pareto_front
 from app.paths import StudyPaths
-from app.retrain.candidate import Candidate, train_candidate, training_folder
+from app.retraining.candidate import Candidate, train_candidate, training_folder
 from app.sampling import Repair, draw, stratified
 from app.storage import open_existing
 from app.study import find_study

@@ -30,8 +30,8 @@ from ground_truth import (
     table_path,
 )
 
-from app.cli import run_command
 from app.errors import one_of
+from app.exit_status import run_command
 from app.options import study_options
 from app.rank.job import rank
 from app.rank.scores import choose_scores

@@ -42,10 +42,10 @@ from ground_truth import BENCHMARKS, Dataset, Tables, markdown_row, table_path
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import TrialState
 
-from app.cli import run_command
 from app.context import open_data, prepare
 from app.definition import reference_definition
 from app.device import device_name, pick_device
+from app.exit_status import run_command
 from app.pareto import BUDGETS, outer_fence
 from app.paths import StudyPaths
 from app.rank.store import ScoreFile

@@ -26,14 +26,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL
 
 import spaces
-from app.cli import run_command
+from app.ask_tell import SEEDS_APART, Search
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig, database_url
 from app.database import text_of
+from app.exit_status import run_command
 from app.objective import TrialResult
 from app.samplers import create_sampler
 from app.sampling import Repair
-from app.search import SEEDS_APART, Search
 from app.storage import open_storage
 from app.study import directions
 from spaces import Space
@@ -80,7 +80,7 @@ def create_search(
     study.set_user_attr(FINGERPRINT, objective.fingerprint)
     writer = StudyWriter(url, study)
     seed += writer.next_seed_offset() * SEEDS_APART
-    sampler = create_sampler(config, Repair(objective.space, config.max_flops), seed)
+    sampler = create_sampler(config, Repair(objective.space, config), seed)
     return Search(study, writer, objective, sampler, config.population)  # type: ignore[arg-type]
 
 

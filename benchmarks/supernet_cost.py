@@ -23,12 +23,12 @@ from one_shot import one_shot
 from torch import nn
 from torch.nn import functional as F
 
-from app.cli import run_command
 from app.config import StudyConfig
 from app.console import progress_bar
 from app.context import create_space, open_data
 from app.data import BatchStream, ImageData
 from app.device import device_name, pick_device
+from app.exit_status import run_command
 from app.paths import StudyPaths
 from app.rank.statistics import Ranker
 from app.rank.table import canonical, read_table

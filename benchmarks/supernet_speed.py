@@ -26,9 +26,9 @@ from common import environment, print_medians, write_results
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from app.cli import run_command
 from app.context import create_space, open_data
 from app.device import device_name, pick_device
+from app.exit_status import run_command
 from app.paths import StudyPaths
 from app.study_file import load_config
 from app.supernet.training import SupernetTraining

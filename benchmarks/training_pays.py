@@ -23,10 +23,10 @@ from ground_truth import BENCHMARKS, EVERYWHERE, Dataset, Tables, markdown_row, 
 from one_shot import one_shot
 
 from app.atomic import write_json, write_text
-from app.cli import run_command
 from app.context import open_data, trained_supernet
 from app.data import ImageData
 from app.device import device_name, pick_device
+from app.exit_status import run_command
 from app.paths import StudyPaths
 from app.rank.statistics import Ranker
 from app.rank.table import Row, canonical, read_table

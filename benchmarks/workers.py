@@ -25,9 +25,9 @@ from optuna.trial import TrialState
 from search_speed import DIRECTIONS, FreeObjective, create_search
 
 import spaces
-from app.cli import run_command
 from app.config import SearchConfig
 from app.database import parse_url
+from app.exit_status import run_command
 from app.storage import open_storage
 
 app = typer.Typer(add_completion=False)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 
-def prepare(picture: Path, about: dict[str, Any]) -> NDArray[np.float32]:
-    """Decode a picture exactly as the training did: float32, 1×3×S×S, normalised.
+def prepare(picture: Path, about: dict[str, Any]) -> NDArray[np.uint8]:
+    """Decode a picture exactly as the training did: bytes, 1×3×S×S. The model normalises them.
 
     `about` is what `model.json` holds. The picture is turned upright, deep pixels are scaled to
     bytes, transparency is laid over white, the central square is resized with antialiasing.
@@ -30,9 +30,7 @@ def prepare(picture: Path, about: dict[str, Any]) -> NDArray[np.float32]:
             image = Image.alpha_composite(page, image.convert("RGBA"))
         image = image.convert("RGB")
     square = ImageOps.fit(image, (given["size"], given["size"]), Image.Resampling.BILINEAR)
-    pixels = np.asarray(square, np.float32) / 255
-    mean, std = np.array(given["mean"], np.float32), np.array(given["std"], np.float32)
-    return ((pixels - mean) / std).transpose(2, 0, 1)[None]
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1)[None])
 
 
 def to_bytes(values: NDArray[Any], ranges: dict[str, tuple[float, float]]) -> NDArray[np.uint8]:
@@ -56,6 +54,8 @@ def main() -> None:
 
     model, *pictures = map(Path, sys.argv[1:])
     about = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
+    if about["input"].get("dtype") != "uint8":
+        sys.exit(f"{model} is from an earlier version: export it again")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     for picture in pictures:
         (logits,) = session.run(["scores"], {"images": prepare(picture, about)})[0]

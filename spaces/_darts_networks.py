@@ -1,7 +1,8 @@
 """The networks of DARTS (arXiv 1806.09055): cells stacked on a stem."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +96,14 @@ def _stem(cell: CellShape, bn_mode: BatchNormMode) -> list[nn.Module]:
     return [farther, nearer]
 
 
+def run_cell(inputs: list[Any], steps: Sequence[tuple[Callable[[Any], Any], int]]) -> Any:
+    """Concatenate nodes 2 to 5, each the sum of two steps on earlier nodes."""
+    nodes = [*inputs]
+    for (first, i), (second, j) in zip(steps[::2], steps[1::2], strict=True):
+        nodes.append(first(nodes[i]) + second(nodes[j]))
+    return torch.cat(nodes[2:], 1)
+
+
 class _Cell(nn.Module):
     """A cell that runs the operations it is given."""
 
@@ -108,10 +117,8 @@ class _Cell(nn.Module):
 
     def forward(self, farther: Tensor, nearer: Tensor, steps: Sequence[Step]) -> Tensor:
         """N×4·channels×H×W: four nodes, each the sum of two of the eight steps."""
-        nodes = [self.farther(farther), self.nearer(nearer)]
-        for (first, i), (second, j) in zip(steps[::2], steps[1::2], strict=True):
-            nodes.append(first(nodes[i]) + second(nodes[j]))
-        output: Tensor = self.feature_node(torch.cat(nodes[2:], 1))
+        nodes = run_cell([self.farther(farther), self.nearer(nearer)], steps)
+        output: Tensor = self.feature_node(nodes)
         return output
 
 

@@ -6,7 +6,7 @@ holds every part at full width; an architecture uses its first channels.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -67,14 +67,14 @@ class CellShape(NamedTuple):
         names = (*(f"input_to_{v}" for v in INNER), "input_to_output")
         return {f"vertex{v}": operations for v in INNER} | dict.fromkeys(names, projection)
 
-    def run(self, cell: Cell, x: Tensor, parts: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
+    def run(self, cell: Cell, x: Any, parts: Mapping[str, Callable[[Any], Any]]) -> Any:
         """N×inputs×H×W to N×outputs×H×W: apply `cell`, made of `parts`, to `x`.
 
         A vertex adds its inputs, sliced to its own channels; the output concatenates them. The
         cell's input is projected for each vertex that reads it; the output adds its projection.
         """
         widths = cell.widths(self.outputs)
-        values: dict[int, Tensor] = {}
+        values: dict[int, Any] = {}
         for v in (*cell.inner, cell.output):
             read = [values[u] for u in cell.parents(v) if u]
             if v == cell.output:
@@ -102,7 +102,8 @@ class PlainCell(nn.ModuleDict):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×inputs×H×W to N×outputs×H×W."""
-        return self.shape.run(self.cell, x, dict(self.items()))
+        y: Tensor = self.shape.run(self.cell, x, dict(self.items()))
+        return y
 
 
 class _SlicedConv(nn.Conv2d):
@@ -178,4 +179,5 @@ class SuperCell(nn.ModuleDict):
     def forward(self, x: Tensor, cell: Cell) -> Tensor:
         """N×inputs×H×W to N×outputs×H×W."""
         parts = {n: partial(m, outputs=part.outputs) for n, part, m in self.chosen(cell)}
-        return self.shape.run(cell, x, parts)
+        y: Tensor = self.shape.run(cell, x, parts)
+        return y

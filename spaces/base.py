@@ -12,16 +12,18 @@ an `initialisation.Choice`, and put a `FeatureNode` after each searched layer or
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from random import Random
 from typing import Any, ClassVar
 
+import torch
 from optuna.distributions import CategoricalDistribution
 from torch import Tensor, nn
 
 from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost
+from spaces.memory import Piece
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
 
@@ -113,9 +115,34 @@ class Space(ABC):
         supernet's mode it computes what the supernet computes along `arch`.
         """
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are not defaults, as `spaces.create` takes them."""
+        own = [f for f in fields(self) if f.name not in ("classes", "image_size")]
+        return {f.name: v for f in own if (v := getattr(self, f.name)) != f.default}
+
+    def build(self, text: str) -> nn.Module:
+        """Create the stand-alone network of `text`; its `origin` is this space and its string.
+
+        Raises ArchitectureError.
+        """
+        arch = self.canonical(text)
+        network = self.network(arch)
+        vars(network)["origin"] = (self, arch)
+        return network
+
     @abstractmethod
     def cost(self, arch: str) -> Cost:
         """Look up multiply–adds and parameters of `network(arch)`."""
+
+    def peak_activations(self, arch: str) -> int:
+        """Most numbers that the activations of `network(arch)` hold at once, for one image.
+
+        `spaces.memory` says what counts. A space is searched faster if it puts the network's tape
+        together from recorded pieces instead of recording each network.
+        """
+        with torch.device("meta"):
+            return Piece(self.network(arch), 3, self.image_size, self.image_size).peak
 
     def sketch(self, arch: str) -> Sketch:
         """Describe what `arch` looks like: by default, its choices in a row."""

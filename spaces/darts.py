@@ -1,7 +1,7 @@
 """The DARTS space (arXiv 1806.09055): one normal and one reduction cell, stacked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
@@ -20,10 +20,11 @@ from spaces._darts_cells import (
     to_genotype,
     to_json,
 )
-from spaces._darts_networks import CellShape, DartsSupernet, EdgeShape, Network, Trunk
+from spaces._darts_networks import CellShape, DartsSupernet, EdgeShape, Network, Trunk, run_cell
 from spaces.base import Space, Supernet
 from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost, count
+from spaces.memory import Piece, Value
 from spaces.sketch import Sketch
 
 SLOTS = "ab"
@@ -118,19 +119,39 @@ class Darts(Space):
         return Network(self.shapes, self.classes, parse(arch), bn_mode)
 
     def cost(self, arch: str) -> Cost:
-        """Add the fixed part and a look-up per entry of each cell."""
-        cells = parse(arch)
+        """Add the fixed part and a look-up per entry of the two cells."""
+        normal, reduce = parse(arch)
         chosen = (
-            _operation_cost(operation, shape.edge(source))
-            for shape in self.shapes
-            for operation, source in shape.entries(cells)
+            _entry_cost(self, reduction, *entry)
+            for reduction, cell in ((False, normal), (True, reduce))
+            for entry in cell
         )
         return sum(chosen, self._fixed_cost)
+
+    def peak_activations(self, arch: str) -> int:
+        """Most numbers live at once; more than nine cells need no more than nine."""
+        cells = parse(arch)
+        space = replace(self, layers=min(self.layers, 9))
+        first, second = self._stem_pieces
+        farther = first(Value.image(self.image_size))
+        nearer = second(farther)
+        for shape in space.shapes:
+            inputs = [p(x) for p, x in zip(_inputs(shape), (farther, nearer), strict=True)]
+            steps = [(_operation_piece(op, shape.edge(i)), i) for op, i in shape.entries(cells)]
+            farther, nearer = nearer, run_cell(inputs, steps)
+        return nearer.peak
 
     def sketch(self, arch: str) -> Sketch:
         """Describe both cells."""
         cells = parse(arch)
         return graph("normal cell", cells.normal), graph("reduction cell", cells.reduce)
+
+    @cached_property
+    def _stem_pieces(self) -> tuple[Piece, Piece]:
+        with torch.device("meta"):
+            first, second = Trunk(self.shapes[:1], 1, [()], BatchNormMode.USUAL).stem
+            piece = Piece(first, 3, self.image_size, self.image_size)
+            return piece, Piece(second, *piece.shape)
 
     @cached_property
     def _fixed_cost(self) -> Cost:
@@ -147,7 +168,33 @@ class Darts(Space):
 
 
 @cache
+def _entry_cost(space: Darts, reduction: bool, operation: str, source: int) -> Cost:
+    """The cost of an entry in all normal or all reduction cells."""
+    edges = (shape.edge(source) for shape in space.shapes if shape.reduction is reduction)
+    return sum((_operation_cost(operation, edge) for edge in edges), Cost())
+
+
+@cache
 def _operation_cost(operation: str, edge: EdgeShape) -> Cost:
     with torch.device("meta"):
         built = edge.build(operation, BatchNormMode.USUAL)
         return count(built, edge.channels, edge.size, edge.size)
+
+
+@cache
+def _operation_piece(operation: str, edge: EdgeShape) -> Piece:
+    with torch.device("meta"):
+        built = edge.build(operation, BatchNormMode.USUAL)
+        return Piece(built, edge.channels, edge.size, edge.size)
+
+
+@cache
+def _inputs(shape: CellShape) -> tuple[Piece, Piece]:
+    """What brings the two inputs of a cell to its channels and size."""
+    with torch.device("meta"):
+        farther, nearer = shape.preprocess(BatchNormMode.USUAL)
+        size = 2 * shape.size if shape.after_reduction else shape.size
+        return (
+            Piece(farther, shape.farther, size, size),
+            Piece(nearer, shape.nearer, shape.size, shape.size),
+        )

@@ -18,6 +18,7 @@ from spaces.base import FeatureNode, Space, Supernet
 from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
 from spaces.cost import Cost, count
 from spaces.initialisation import Choice
+from spaces.memory import Piece
 from spaces.sketch import Kind, Layer, Sketch, Strip
 
 MAX_WIDTH = 8
@@ -154,6 +155,11 @@ class LayeredSpace(Space):
         chosen = zip(self.codes(arch), self.layers, strict=True)
         return sum((_layer_cost(self, *layer) for layer in chosen), self._fixed_cost)
 
+    def peak_activations(self, arch: str) -> int:
+        """Most numbers live at once: those of the largest layer, as each reads the one before."""
+        chosen = zip(self.codes(arch), self.layers, strict=True)
+        return max(self._fixed_peak, *(_layer_peak(self, *layer) for layer in chosen))
+
     def sketch(self, arch: str) -> Sketch:
         """Describe the searched layers, in a row."""
         chosen = zip(self.codes(arch), self.layers, strict=True)
@@ -176,6 +182,15 @@ class LayeredSpace(Space):
                 count(trunk.stem, 3, self.image_size, self.image_size)
                 + count(trunk.head, last.outputs, last.size_out, last.size_out)
                 + count(trunk.classifier, self.features)
+            )
+
+    @cached_property
+    def _fixed_peak(self) -> int:
+        with torch.device("meta"):
+            trunk, last = _Trunk(self, (), BatchNormMode.USUAL), self.layers[-1]
+            return max(
+                Piece(trunk.stem, 3, self.image_size, self.image_size).peak,
+                Piece(trunk.head, last.outputs, last.size_out, last.size_out).peak,
             )
 
 
@@ -221,6 +236,13 @@ def _layer_cost(space: LayeredSpace, code: str, shape: LayerShape) -> Cost:
     with torch.device("meta"):
         candidate = space.candidate(code, shape, BatchNormMode.USUAL)
         return count(candidate, shape.inputs, shape.size, shape.size)
+
+
+@cache
+def _layer_peak(space: LayeredSpace, code: str, shape: LayerShape) -> int:
+    with torch.device("meta"):
+        candidate = space.candidate(code, shape, BatchNormMode.USUAL)
+        return Piece(candidate, shape.inputs, shape.size, shape.size).peak
 
 
 class _Trunk(nn.Module):

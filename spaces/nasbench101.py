@@ -1,7 +1,7 @@
 """The cells of NAS-Bench-101 (arXiv 1902.09635), and one supernet for all 423,624 of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from spaces._nasbench101_parts import STEM, CellShape, Part, PlainCell, SlicedPa
 from spaces.base import FeatureNode, Space, Supernet
 from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise
 from spaces.cost import Cost, count
+from spaces.memory import Piece, Value
 from spaces.sketch import Graph, Kind, Sketch, Vertex
 
 STACKS = 3
@@ -101,6 +102,18 @@ class NASBench101(Space):
         )
         return sum(parts, self._fixed_cost)
 
+    def peak_activations(self, arch: str) -> int:
+        """Most numbers live at once; the second cell of a stack stands for those after it."""
+        cell = canonical_cell(arch)
+        x = self._stem_piece(Value.image(self.image_size))
+        modules = min(self.modules, 2)
+        for i, shape in enumerate(replace(self, modules=modules).shapes):
+            if i and i % modules == 0:
+                x = _downsample_piece(*x.shape)(x)
+            parts = {n: _part_piece(p, shape.size) for n, p in shape.parts(cell).items()}
+            x = shape.run(cell, x, parts)
+        return x.peak
+
     def sketch(self, arch: str) -> Sketch:
         """Describe the cell, whose vertices are the operations."""
         cell = canonical_cell(arch)
@@ -108,6 +121,12 @@ class NASBench101(Space):
         ends = (Vertex(name, Kind.TERMINAL) for name in ("input", "output"))
         vertices = (next(ends), *inner, next(ends))
         return (Graph("cell", vertices, tuple(sorted(cell.edges))),)
+
+    @cached_property
+    def _stem_piece(self) -> Piece:
+        with torch.device("meta"):
+            stem = _Trunk(self, (), BatchNormMode.USUAL).stem
+            return Piece(stem, 3, self.image_size, self.image_size)
 
     @cached_property
     def _fixed_cost(self) -> Cost:
@@ -122,6 +141,17 @@ class NASBench101(Space):
 def _part_cost(part: Part, size: int) -> Cost:
     with torch.device("meta"):
         return count(part.build(BatchNormMode.USUAL), part.inputs, size, size)
+
+
+@cache
+def _part_piece(part: Part, size: int) -> Piece:
+    with torch.device("meta"):
+        return Piece(part.build(BatchNormMode.USUAL), part.inputs, size, size)
+
+
+@cache
+def _downsample_piece(*shape: int) -> Piece:
+    return Piece(nn.MaxPool2d(2, ceil_mode=True), *shape)
 
 
 class _Trunk(nn.Module):

@@ -1,8 +1,8 @@
 """The cell space of NAS-Bench-201 (arXiv 2001.00326): 15,625 cells of six edges and five ops."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from spaces.base import ArchitectureError, FeatureNode, Space, Supernet
 from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
 from spaces.cost import Cost, count
 from spaces.initialisation import Choice
+from spaces.memory import Piece, Value
 from spaces.ops import AvgPool, ReLUConvBN, Skip, conv
 from spaces.sketch import Graph, Kind, Sketch, Vertex
 
@@ -120,6 +121,16 @@ class NASBench201(Space):
         """Add the fixed part and a look-up per edge."""
         return sum((self._table[op] for op in self.operations(arch)), self._fixed_cost)
 
+    def peak_activations(self, arch: str) -> int:
+        """Most numbers live at once; the cells of a stage are alike, so one of each is counted."""
+        stem, stages, (*reductions, head) = self._pieces
+        x = stem(Value.image(self.image_size))
+        ops = self.operations(arch)
+        for pieces, after in zip(stages, (*reductions, head), strict=True):
+            chosen = zip(EDGES, ops, strict=True)
+            x = after(run_cell(x, {_key(edge): pieces[op] for edge, op in chosen if op != NONE}))
+        return x.peak
+
     def sketch(self, arch: str) -> Sketch:
         """Describe the cell: its nodes, and between them the operations other than `none`."""
         vertices = [
@@ -149,6 +160,27 @@ class NASBench201(Space):
                     one = count(_candidate(op, channels, BatchNormMode.USUAL), channels, size, size)
                     table[op] += Cost(self.cells * one.macs, self.cells * one.params)
         return table
+
+    @cached_property
+    def _pieces(self) -> tuple[Piece, list[dict[str, Piece]], list[Piece]]:
+        """The stem; the operations of each stage; what follows each stage."""
+        with torch.device("meta"):
+            trunk = _Trunk(replace(self, cells=1), (), BatchNormMode.USUAL)
+            stages = [
+                {
+                    op: Piece(_candidate(op, width, BatchNormMode.USUAL), width, size, size)
+                    for op in OPS
+                    if op != NONE
+                }
+                for width, size in self.stages
+            ]
+            after = [
+                Piece(module, width, size, size)
+                for module, (width, size) in zip(
+                    (*trunk.reductions, trunk.head), self.stages, strict=True
+                )
+            ]
+            return Piece(trunk.stem, 3, self.image_size, self.image_size), stages, after
 
     @cached_property
     def _fixed_cost(self) -> Cost:
@@ -200,7 +232,7 @@ class _Reduction(nn.Module):
         return y
 
 
-def run_cell(x: Tensor, edges: Mapping[str, nn.Module]) -> Tensor:
+def run_cell(x: Any, edges: Mapping[str, Callable[[Any], Any]]) -> Any:
     """The last node of the cell; edges without a module are left out, nodes without edges zero."""
     nodes = [x]
     for node in (1, 2, 3):

@@ -11,7 +11,7 @@ import tests.toy  # noqa: F401  (registers the space in each process)
 from app.cli import main
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["app.run", "app.worker", "app.retrain.job", "tests.processes"])
+_SERVER.set_forkserver_preload(["app.run", "app.worker", "app.retraining.job", "tests.processes"])
 
 
 class Command(ForkServerProcess):

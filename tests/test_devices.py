@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import spaces
 from app.config import SupernetConfig
 from app.data import ImageData, Split
-from app.retrain.training import NetworkTraining
+from app.retraining.training import NetworkTraining
 from app.scores import SCORES
 from app.scores.trace import ProbeBatch, Trace
 from app.supernet.training import SupernetTraining

@@ -36,6 +36,7 @@ class ImageData:
     classes: tuple[str, ...]
     train: Split
     test: Split
+    """Never looked at before a training has ended."""
     mean: Tensor
     """The mean of each channel over the training pixels in [0, 1]: 3 float32, on the device."""
     std: Tensor
@@ -45,6 +46,23 @@ class ImageData:
     """16 hex digits; the same images have the same fingerprint, wherever they lie."""
     value_ranges: ValueRanges = field(default_factory=dict)
     """What deep images were scaled from."""
+    val: Split | None = None
+    """Validates trainings, if the data set has such a split; no part of the fingerprint."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return self.mean.device
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @property
+    def test_images(self) -> "Images":
+        """The test images, normalised when they are indexed."""
+        return Images(self, self.test.pixels)
 
     @property
     def image_size(self) -> int:
@@ -58,6 +76,22 @@ class ImageData:
         )
         shape = (1, 3, 1, 1)
         return images.div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images of a data set, normalised when they are indexed: `data.test_images[:8]`."""
+
+    data: ImageData
+    pixels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int | slice | Tensor) -> Tensor:
+        """A batch, of one image for an integer: float32, B×3×S×S."""
+        chosen = self.pixels[index]
+        return self.data.normalise(chosen.view(-1, *self.pixels.shape[1:]))
 
 
 def channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,22 +22,29 @@ PATIENCE = 1.0  # seconds before a bar appears, and between looks at signals
 
 
 def decode_all(source: Source, pixels: Tensor) -> tuple[list[Split], ValueRanges]:
-    """Decode train and test into `pixels` (uint8, N×3×S×S), without what cannot be read.
+    """Decode train, test and val into `pixels` (uint8, N×3×S×S), without what cannot be read.
 
-    Returns both splits, and the range of values that deep images were scaled from. Raises
-    InputError if too much of a split or all of a class cannot be read, or if every training image
-    is of one colour.
+    Returns the splits, val only if there is one, and the range of values that deep images were
+    scaled from. Raises InputError if too much of a split or all of a class cannot be read, or if
+    every training image is of one colour.
     """
-    images = source.train + source.test
+    parts = {"train": source.train, "test": source.test, "val": source.val}
+    images = [image for part in parts.values() for image in part]
     failed = decode(images, range(len(images)), pixels, {})
     deep = {i: error for i, error in failed.items() if isinstance(error, DeepImageError)}
-    ranges = _value_ranges(list(deep.values()))
+    # val, which comes last, widens no range of the others: their pixels identify the data set
+    count = len(source.train + source.test)
+    known = {error.kind for i, error in deep.items() if i < count}
+    ranges = _value_ranges([e for i, e in deep.items() if i < count or e.kind not in known])
     failed = {i: error for i, error in failed.items() if i not in deep}
     failed |= decode(images, sorted(deep), pixels, ranges)
     problems: list[str] = []
     splits = []
-    count = len(source.train)
-    for part, members in (("train", range(count)), ("test", range(count, len(images)))):
+    end = 0
+    for part, listed in parts.items():
+        if not listed:
+            continue
+        members = range(end, end := end + len(listed))
         kept = [i for i in members if i not in failed]
         bad = [i for i in members if i in failed]
         lost = {images[i].label for i in bad} - {images[i].label for i in kept}

@@ -1,4 +1,4 @@
-"""A folder of images: `train/<class>/*` with `test/` or `val/`, or `<class>/*` to be split."""
+"""A folder of images: `train/<class>/*` with `test/`, `val/` or both, or `<class>/*` to split."""
 
 import os
 from collections import Counter
@@ -57,7 +57,7 @@ class _Listing:
         folders, files = self._list(self.folder)
         splits = {split: name for name in reversed(folders) if (split := SPLITS.get(name.lower()))}
         if "train" in splits and len(splits) > 1:
-            parts = [splits["train"], splits.get("test") or splits["val"]]
+            parts = [splits[split] for split in ("train", "test", "val") if split in splits]
             used = " and ".join(f"{name}/" for name in parts)
             self._count_outside(files)
             for name in [name for name in folders if name not in parts]:
@@ -69,12 +69,13 @@ class _Listing:
             return None
         else:
             parts = [""]
-        least = 1 if len(parts) == 2 else 2  # a class to be split must be in train and in test
+        least = 1 if len(parts) > 1 else 2  # a class to be split must be in train and in test
         by_class = [self._read_classes(part, least) for part in parts]
         train = by_class[0]
-        if all(by_class) and (odd := train.keys() ^ by_class[-1].keys()):
+        everywhere = set(train).intersection(*by_class)
+        if all(by_class) and (odd := set(train).union(*by_class) - everywhere):
             self.problems.append(
-                f"{used} must have the same classes; only in one of them: {first_few(sorted(odd))}"
+                f"{used} must have the same classes; not in all of them: {first_few(sorted(odd))}"
             )
         if self.problems:
             return None
@@ -88,7 +89,7 @@ class _Listing:
         ]
         root = self.folder / parts[0]
         names = tuple(paths[0].relative_to(root).parts[0] for paths in train.values())
-        return Source(names, *(images if len(parts) == 2 else train_test_split(images[0])))
+        return Source(names, *(images if len(parts) > 1 else train_test_split(images[0])))
 
     def _read_classes(self, part: str, least: int) -> dict[str, list[Path]]:
         """Images by class, sorted by class, folder and file name; each needs `least`.

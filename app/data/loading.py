@@ -31,8 +31,8 @@ def load(
     Raises InputError for an unknown name and for a folder or images that cannot be used.
     """
     name, source = _open(name, data_dir)
-    pixels = _allocate(len(source.train) + len(source.test), image_size, cache_dir)
-    (train, test), ranges = decode_all(source, pixels)
+    pixels = _allocate(len(source.train + source.test + source.val), image_size, cache_dir)
+    (train, test, *val), ranges = decode_all(source, pixels)
     mean, std = channel_statistics(train.pixels)
     limit = MAX_BYTES_IN_MEMORY
     if device.type in ("cuda", "xpu"):
@@ -48,6 +48,7 @@ def load(
         flip=source.flip,
         fingerprint=fingerprint(source.classes, train, test),
         value_ranges=ranges,
+        val=val[0].to(place) if val else None,
     )
 
 

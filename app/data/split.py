@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Source:
     classes: tuple[str, ...]
     train: list[LazyImage]
     test: list[LazyImage]
+    val: list[LazyImage] = field(default_factory=list)
+    """Images of their own to validate trainings on; empty where some of `train` are held out."""
     flip: bool = True
     """Whether a mirrored image still belongs to its class (false for digits)."""
 
@@ -68,8 +70,9 @@ def hold_out(labels: Sequence[int], share: float) -> tuple[list[int], list[int]]
     return sorted(kept), sorted(held_out)
 
 
-def describe_split(labels: Sequence[int], kept: Sequence[int], held_out: Sequence[int]) -> str:
-    """One line on a split that `hold_out` made of `labels`."""
-    missing = len(set(labels)) - len({labels[i] for i in held_out})
-    line = f"{len(kept)} images to train on, {len(held_out)} held out for validation"
+def describe_split(train: Sequence[int], validation: Sequence[int], is_held_out: bool) -> str:
+    """One line on the labels to train and to validate on, which `hold_out` split or a folder."""
+    missing = len(set(train)) - len(set(validation))
+    how = "held out for validation" if is_held_out else "of val/ for validation"
+    line = f"{len(train)} images to train on, {len(validation)} {how}"
     return f"{line} (none of {missing} classes, which have one image each)" if missing else line

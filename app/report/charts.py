@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 from optuna.visualization import plot_hypervolume_history, plot_pareto_front
 
-from app.pareto import COSTS, Cost
+from app.costs import Cost
 from app.report.data import ReportData
 from app.study import directions
 
@@ -66,7 +66,7 @@ def front_chart(data: ReportData, study: Study, number: int, cost: Cost) -> Char
         targets=lambda trial: (trial.values[number], trial.values[0]),
     )
     figure.update_xaxes(type="log")
-    for trace, name in zip(figure.data, ("breaks --max-flops", "trial", "front"), strict=True):
+    for trace, name in zip(figure.data, ("breaks a limit", "trial", "front"), strict=True):
         trace.update(name=name, showlegend=bool(trace.x), marker_showscale=False)
     figure.data[-1].marker.update(color=RED, size=8)
     if len(data.costs) == 1:  # the best networks at two costs form no line
@@ -78,8 +78,7 @@ def front_chart(data: ReportData, study: Study, number: int, cost: Cost) -> Char
             hoverinfo="skip",
             showlegend=False,
         )
-    limit = data.config.search.max_flops
-    if limit is not None and cost is COSTS["flops"]:
+    if (limit := data.config.search.limits.get(cost.name)) is not None:
         figure.add_vline(limit / cost.scale, line={"dash": "dash", "color": GREY})
     meaning = (
         "Higher and further left is better; later trials are darker. Drag to zoom. "

@@ -4,6 +4,7 @@ import json
 import shlex
 from typing import Any
 
+from app import PROGRAM
 from app.config import StudyConfig
 from app.options import OPTIONS
 from app.report.data import ReportData
@@ -36,7 +37,7 @@ def run_command(config: StudyConfig) -> str:
     same = [name for name in presets() if load_config(name, resume=False).space == config.space]
     preset = config.name if config.name in same else (same or list(presets()))[0]
     base = _flat(load_config(preset, resume=False))
-    words, settings = ["python", "main.py", "--study", preset], list[str]()
+    words, settings = [*PROGRAM.split(), "--study", preset], list[str]()
     for field, value in _flat(config).items():
         if field in ELSEWHERE or value in (None, base[field]):
             continue

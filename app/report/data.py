@@ -11,8 +11,9 @@ from scipy.stats import percentileofscore
 
 from app.atomic import DamagedError
 from app.config import StudyConfig
+from app.costs import COSTS, Cost
 from app.errors import InputError
-from app.pareto import COSTS, Cost, Row, by_budget, knee, outer_fence, pareto_front
+from app.pareto import Row, by_budget, knee, outer_fence, pareto_front
 from app.paths import StudyPaths
 from app.sampling import cost_range
 from app.scores.composite import Composite
@@ -92,8 +93,9 @@ class ReportData:
 
     @property
     def shown_costs(self) -> list[Cost]:
-        """The costs that tables show: FLOPs always, others where they are objectives."""
-        return [COSTS["flops"], *(cost for cost in self.costs if cost is not COSTS["flops"])]
+        """The costs that tables show: FLOPs and parameters, others where they are used."""
+        names = ["flops", *self.config.search.objectives, *self.config.search.limits, "params"]
+        return [COSTS[name] for name in dict.fromkeys(names)]
 
     @property
     def columns(self) -> dict[str, Callable[[Row], str]]:
@@ -103,7 +105,6 @@ class ReportData:
             "score": lambda row: f"{row.score:.3f}",
             "percentile": lambda row: f"{self.percentile(row):.0f}",
             **{cost.title: cost.show for cost in self.shown_costs},
-            "params (M)": lambda row: f"{row.params / 1e6:.3f}",
         }
 
     @cached_property

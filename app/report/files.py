@@ -1,7 +1,5 @@
 """The files at the end of a run: `report.html`, `front.csv` and `front.png`."""
 
-import csv
-import io
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from app.atomic import write_text
+from app.atomic import csv_text, write_text
 from app.diagram import svg
 from app.pareto import KNEE, Row
 from app.paths import StudyPaths
@@ -43,12 +41,8 @@ def write_front(path: Path, data: ReportData) -> None:
         }
         for row in data.front
     ]
-    text = io.StringIO()
     columns = [*Row.__dataclass_fields__, "percentile", "budgets"]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(columns, rows))
 
 
 def page(data: ReportData) -> str:

@@ -37,8 +37,7 @@ def trial_note(data: ReportData, row: Row) -> str:
     costs = ", ".join(f"{cost.show(row)} {cost.unit}" for cost in data.shown_costs)
     lines += [
         f"Score **{row.score:.3f}**, higher than {data.percentile(row):.0f} % of "
-        f"{len(data.reference_scores)} random networks; {costs}, {row.params / 1e6:.3f} M "
-        "parameters.",
+        f"{len(data.reference_scores)} random networks; {costs}.",
         _code(row.arch),
     ]
     if result := data.retrained(row):

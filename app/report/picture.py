@@ -5,7 +5,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from app.atomic import write_atomically
-from app.pareto import COSTS
 from app.report.data import ReportData
 
 
@@ -33,9 +32,9 @@ def write_picture(path: Path, data: ReportData) -> None:
             color="crimson",
             label=f"Pareto front ({len(front)})",
         )
-        if search.max_flops is not None and cost is COSTS["flops"]:
-            limit = search.max_flops / cost.scale
-            axes.axvline(limit, color="grey", linestyle="--", label="--max-flops")
+        if (limit := search.limits.get(cost.name)) is not None:
+            label = f"--max-{cost.name}"
+            axes.axvline(limit / cost.scale, color="grey", linestyle="--", label=label)
         axes.set_xscale("log")
         axes.tick_params(axis="x", which="both", pad=4)
         for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
+from app.costs import COSTS
 from app.pareto import KNEE
 from app.paths import StudyPaths
 from app.report.data import ReportData
@@ -21,10 +22,10 @@ def print_front(data: ReportData, out: Console) -> None:
     """
     if not data.front:
         if data.rows:
-            cheapest = min(row.flops for row in data.rows) / 1e6
-            out.print(
-                f"No trial meets --max-flops; the cheapest takes {cheapest:.1f} M multiply–adds."
-            )
+            limits = [COSTS[name] for name in data.config.search.limits]
+            options = " and ".join(f"--max-{cost.name}" for cost in limits)
+            least = (f"{cost.show(min(data.rows, key=cost.of))} {cost.unit}" for cost in limits)
+            out.print(f"No trial meets {options}; the least of all is {', '.join(least)}.")
         return
     titles = [*data.columns, "architecture"]
     other_costs = [cost.title for cost in data.shown_costs if cost is not data.costs[0]]

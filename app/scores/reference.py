@@ -10,9 +10,10 @@ from random import Random
 from typing import Any
 
 from app.atomic import DamagedError, write_json
+from app.config import SearchConfig
 from app.console import progress_bar
 from app.errors import InputError
-from app.sampling import Repair, cost_range, draw, stratified
+from app.sampling import UNLIMITED, Repair, draw, stratified
 from app.scores import MEASURES
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
@@ -63,25 +64,22 @@ def _checksum(values: dict[str, Any]) -> str:
 
 
 def sample_architectures(
-    space: Space, count: int, seed: int, max_flops: float | None = None
+    space: Space, count: int, seed: int, config: SearchConfig = UNLIMITED
 ) -> list[str]:
     """Draw `count` different architectures, or all that a small space yields.
 
     Half of them are spaced evenly over the range of costs, half are uniform draws: the score of
     any network is then a quantile among networks of all sizes, most of them of usual size.
-    `max_flops` applies here too. Raises InputError if no network is within it.
+    The limits of `config` apply here too. Raises InputError if no network keeps to them.
     """
     rng = Random(f"reference {seed}")
-    repair = Repair(space, max_flops)
+    repair = Repair(space, config)
     found = dict.fromkeys(arch for _, arch in stratified(repair, count // 2, rng))
     idle = 0
     while len(found) < count and idle < MAX_IDLE_DRAWS:
         drawn = repair(draw(space, rng)[0], rng)
-        if drawn is None and max_flops is not None:
-            raise InputError(
-                f"no network is within {max_flops / 1e6:g} M multiply–adds: the cheapest of the "
-                f"space takes {cost_range(space).lowest / 1e6:.3g} M; raise --max-flops"
-            )
+        if drawn is None:
+            raise InputError(repair.why_nothing())
         idle = idle + 1 if drawn is None or drawn[1] in found else 0
         if drawn is not None:
             found[drawn[1]] = None

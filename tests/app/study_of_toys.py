@@ -10,13 +10,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import URL
 
+from app.ask_tell import Search
 from app.commit import FINGERPRINT, StudyWriter
 from app.config import SearchConfig
 from app.database import sqlite_url
 from app.objective import TrialResult
 from app.samplers import create_sampler
 from app.sampling import Repair
-from app.search import Search
 from app.storage import open_storage
 from app.study import directions
 from tests.toy import OPS, Toy

@@ -6,7 +6,8 @@ from typing import IO
 
 import pytest
 
-from app.atomic import remove_leftovers, write_atomically, write_json, write_text
+from app.atomic import check_output, remove_leftovers, write_atomically, write_json, write_text
+from app.errors import InputError
 
 
 def test_text_and_json_arrive_whole(tmp_path: Path) -> None:
@@ -45,3 +46,11 @@ def test_only_what_killed_writers_have_left_is_removed(tmp_path: Path) -> None:
     remove_leftovers(tmp_path)
     kept = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
     assert kept == [".front.csv.x.part", ".keep", "part"]
+
+
+def test_only_regular_files_are_taken_for_outputs(tmp_path: Path) -> None:
+    for path in (tmp_path, Path(os.devnull)):  # which a rename would replace
+        with pytest.raises(InputError, match="folder, device or pipe"):
+            check_output(path)
+    check_output(tmp_path / "new" / "file")
+    assert list(tmp_path.iterdir()) == []

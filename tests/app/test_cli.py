@@ -33,7 +33,7 @@ GOOD = Path(__file__)  # any file that is no study, picture or folder
         (["--trials", "many"], "--trials"),
         (["--device", "toaster"], "device 'toaster'"),
         (["--storage", "nonsense"], "not a database URL"),
-        (["--fresh", "studies"], "after the command: main.py studies"),
+        (["--fresh", "studies"], "after the command: python main.py studies"),
         (["--runs", os.fsdecode(b"gr\xf6")], "is not UTF-8: give --runs DIR"),
         (["--set", "supernet.batch_size"], "write FIELD=VALUE"),
         (["--set", "space_options.nosuch=1"], "has no option 'nosuch'"),

@@ -148,21 +148,21 @@ def test_nothing_is_written_to_a_study_that_is_gone_or_another(
         assert study.trials == []
 
 
+def test_a_write_ahead_log_that_is_removed_ends_the_search_before_a_kill_loses_it(
+    tmp_path: Path, toy: Toy
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    _, storage, writer = create_study(sqlite_url(tmp_path / "link" / "a.db"))
+    writer.add_trials([some_trial(toy)], PRINT, MANY)
+    (tmp_path / "a.db-wal").unlink()
+    with pytest.raises(optuna.exceptions.StorageInternalError, match=r"-wal. was removed"):
+        writer.add_trials([some_trial(toy)], PRINT, MANY)
+    writer.close()
+    storage._backend.engine.dispose()  # as at the end of the process
+    assert len(optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/a.db").trials) == 1
+
+
 def test_searches_are_counted(tmp_path: Path) -> None:
     study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
     assert [writer.next_seed_offset() for _ in range(3)] == [0, 1, 2]
     assert study.user_attrs == {FINGERPRINT: PRINT, "searches": 3}
-
-
-def test_trials_of_earlier_versions_are_adopted(tmp_path: Path, toy: Toy) -> None:
-    study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
-    old = create_trial(
-        values=[1.0, 1.0],
-        params=toy.encode("conv1-conv1-conv1"),
-        distributions=dict(toy.choices),
-        user_attrs={"arch": "conv1-conv1-conv1"},
-    )
-    study.add_trials([old, create_trial(values=[1.0, 1.0]), some_trial(toy)])
-    for _ in range(2):
-        writer.adopt_trials(PRINT)
-        assert writer.count_complete(PRINT) == 2

@@ -16,6 +16,10 @@ from safetensors.torch import load_file
 import spaces
 from app.cli import main
 from app.data import ImageData
+from app.errors import InputError
+from app.export import Normalised
+from app.export_formats import to_onnx
+from app.int8 import to_int8
 from tests.app.test_run import ROOT
 
 ARCH = "conv3-conv3-conv3"
@@ -78,7 +82,9 @@ def test_pt2_and_another_opset(trained: list[str], tmp_path: Path) -> None:
     places = [f"--out={tmp_path / 'model.pt2'}", f"--out={tmp_path / 'model.onnx'}"]
     for _ in range(2):  # what export wrote may be written again
         assert main([*trained, f"--arch={ARCH}", *places, "--opset=20"]) == 0
-    scores = torch.export.load(tmp_path / "model.pt2").module()(torch.randn(3, 3, 16, 16))
+    scores = torch.export.load(tmp_path / "model.pt2").module()(
+        torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
+    )
     assert scores.shape == (3, 10)
     about = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     assert about["onnx"] == {"opset": 20, "ir_version": 9}
@@ -100,7 +106,7 @@ def test_without_retraining_it_names_the_command(
     [
         (["--trial=0", "--out=model.h5"], "must end in .onnx or .pt2"),
         (["--trial=0", "--out=/dev/full"], "must end in .onnx or .pt2"),
-        (["--trial=0", "--out=folder.pt2"], "'folder.pt2' is a folder"),
+        (["--trial=0", "--out=folder.pt2"], "'folder.pt2' is a folder, device"),
         (["--trial=0", "--out=/proc/nosuch/model.onnx"], "cannot write '/proc/nosuch/model.onnx'"),
         (["--trial=0", "--out=model.onnx", "--opset=17"], "--opset 17: give 18 to"),
         (["--out=model.onnx"], "export writes one network, not 0"),
@@ -132,3 +138,29 @@ def test_files_of_others_are_not_overwritten(
         assert main([*trained, f"--arch={ARCH}", f"--out={model}"]) == 2
         assert f"{name}' would be overwritten" in capsys.readouterr().err
         assert (tmp_path / name).read_text() == text and not model.exists()
+
+
+def test_int8_is_measured_and_refused_if_it_loses_too_much(
+    trained: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "small.onnx"
+    command = [*trained, f"--arch={ARCH}", f"--out={model}", "--int8"]
+    assert main([*command, "--max-drop=100"]) == 0
+    about = json.loads(model.with_suffix(".json").read_text(encoding="utf-8"))
+    whole, small = about["int8"]["float32"], about["int8"]["int8"]
+    assert whole["accuracy"] == pytest.approx(about["accuracy"]["test"])
+    assert small["accuracy"] > whole["accuracy"] - 0.2
+    assert small["bytes"] == model.stat().st_size and min(small["milliseconds"], 1) > 0
+    nodes = onnx.load(model).graph.node
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in nodes}
+    assert not any(node.op_type == "BatchNormalization" for node in nodes)
+    assert "int8      test accuracy" in capsys.readouterr().out
+    assert main([*trained, f"--arch={ARCH}", f"--out={tmp_path / 'm.pt2'}", "--int8"]) == 2
+
+
+def test_a_loss_above_the_limit_is_refused(digits: ImageData) -> None:
+    """The limit is below any loss, as no network of this size loses much."""
+    network = Normalised(spaces.create("toy", 10, 16, {}).network(ARCH).eval(), digits)
+    model, _ = to_onnx(network, digits.test.pixels[:8], 18)
+    with pytest.raises(InputError, match=r"loses -?\d+\.\d+ points .* than --max-drop -100:"):
+        to_int8(model, digits, -100)

@@ -17,8 +17,8 @@ import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
+from app.ask_tell import Search
 from app.cli import main
-from app.search import Search
 from app.supernet.checkpoint import load_checkpoint
 from tests.app.test_run import trials, wait_for_trials
 from tests.processes import start

@@ -1,9 +1,20 @@
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from app.interrupt import TimeIsUpError, stop_at_once, stop_between_steps, time_limit
+from app.interrupt import (
+    INTERRUPTED,
+    TimeIsUpError,
+    stop_at_once,
+    stop_between_steps,
+    time_limit,
+)
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -56,3 +67,24 @@ def test_a_time_limit_ends_the_block_and_nothing_after_it(
             check()
     with stop_between_steps() as check:
         check()
+
+
+@pytest.mark.system
+def test_an_import_is_not_left_half_done(tmp_path: Path) -> None:
+    """PyTorch would abort, or hide the KeyboardInterrupt behind an error of its own."""
+    (tmp_path / "half.py").write_text(
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except KeyboardInterrupt:\n    raise ImportError('hidden') from None\n"
+    )
+    code = f"""
+import sys
+from app.interrupt import stop_at_once
+sys.path.append({str(tmp_path)!r})
+with stop_at_once():
+    import half
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 130
+    assert process.stderr == f"{INTERRUPTED}\n"

@@ -78,12 +78,12 @@ def test_picks_read_the_front() -> None:
 @pytest.mark.parametrize(
     ("pick", "message"),
     [
-        ("best", "--pick best: give knee, best-score, max-flops=300M, or"),
+        ("best", "--pick best: give knee, best-score, max-flops=300M, max-params=500k"),
         ("knee=3", "give knee"),
         ("max-flops", "give knee"),
         ("max-flops=many", "'many' is not a number"),
         ("max-flops=5", "the cheapest network of the front takes 0.0 M multiply–adds"),
-        ("max-latency=5", "latency is not an objective of this study"),
+        ("max-latency=5", "the trials of this study have no latency"),
     ],
 )
 def test_a_bad_pick_is_refused(pick: str, message: str) -> None:

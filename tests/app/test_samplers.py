@@ -14,7 +14,7 @@ from tests.toy import OPS, LongToy, Toy
 
 def make_study(space: Toy, sampler: str, max_flops: float | None = None, seed: int = 0) -> Study:
     config = SearchConfig(sampler=sampler, population=4, max_flops=max_flops)
-    wrapped = create_sampler(config, Repair(space, max_flops), seed)
+    wrapped = create_sampler(config, Repair(space, config), seed)
     return optuna.create_study(directions=DIRECTIONS, sampler=wrapped)
 
 
@@ -72,7 +72,8 @@ def test_the_last_change_of_a_repair_counts(toy: Toy, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("app.sampling.MAX_CHANGES_PER_CHOICE", 1)
     dearest, limit = toy.encode("conv3-conv3-conv3"), toy.cost("conv1-conv1-conv1").macs
-    repaired = [Repair(toy, limit)(dearest, Random(seed)) for seed in range(300)]
+    repair = Repair(toy, SearchConfig(max_flops=limit))
+    repaired = [repair(dearest, Random(seed)) for seed in range(300)]
     assert any(repaired)
     for found in repaired:
         assert found is None or toy.cost(found[1]).macs <= limit
@@ -100,4 +101,4 @@ def test_nsga2_searches_better_than_chance() -> None:
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="unknown sampler 'x'; choose one of: gp, nsga2, nsga3"):
-        create_sampler(SearchConfig(sampler="x"), Repair(Toy(), None), 0)
+        create_sampler(SearchConfig(sampler="x"), Repair(Toy()), 0)

@@ -1,15 +1,17 @@
 """Architectures drawn by their cost, in every space."""
 
 import math
-from itertools import combinations
+from itertools import combinations, product
 from random import Random
 from statistics import fmean
 
 import pytest
 
 import spaces
+from app.config import CostName, SearchConfig
 from app.sampling import Repair, cost_range, draw, stratified
 from spaces import Space
+from tests.spaces.test_contract import make
 
 SPACES = [spaces.create(name, 10, 32, {}) for name in spaces.names() if "toy" not in name]
 
@@ -52,7 +54,7 @@ def test_stratified_networks_cover_the_range_evenly(space: Space) -> None:
 
 def test_stratified_networks_keep_to_the_limit_and_to_the_seed(space: Space) -> None:
     costs = cost_range(space)
-    repair = Repair(space, math.sqrt(costs.lowest * costs.highest))
+    repair = Repair(space, SearchConfig(max_flops=math.sqrt(costs.lowest * costs.highest)))
     drawn = list(stratified(repair, 8, Random(0)))
     assert all(repair.allows(arch) and space.decode(params) == arch for params, arch in drawn)
     uniform = (repair(draw(space, rng)[0], rng) for rng in map(Random, range(100)))
@@ -70,7 +72,7 @@ def test_networks_of_one_cost_share_no_more_choices_than_the_cost_demands() -> N
 
     rng = Random(0)
     uniform = [draw(space, rng)[1] for _ in range(30)]
-    middle = Repair(space, 200e6)
+    middle = Repair(space, SearchConfig(max_flops=200e6))
     limited = [found[1] for _ in range(30) if (found := middle(draw(space, rng)[0], rng))]
     assert alike(limited) < alike(uniform) + 0.02
 
@@ -78,6 +80,62 @@ def test_networks_of_one_cost_share_no_more_choices_than_the_cost_demands() -> N
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_repaired_networks_are_within_the_limit(space: Space, share: float) -> None:
     costs, rng = cost_range(space), Random(0)
-    repair = Repair(space, costs.lowest * (costs.highest / costs.lowest) ** share)
+    repair = Repair(
+        space, SearchConfig(max_flops=costs.lowest * (costs.highest / costs.lowest) ** share)
+    )
     repaired = [repair(draw(space, rng)[0], rng) for _ in range(20)]
     assert all(found is not None and repair.allows(found[1]) for found in repaired)
+
+
+@pytest.fixture(params=["mobilenet", "nasbench101", "nasbenchmacro"])
+def few(request: pytest.FixtureRequest) -> Space:
+    """Spaces of each kind: a chain, cells, and so few layers that they can be enumerated."""
+    return make(request.param)
+
+
+def test_repaired_networks_keep_to_all_limits_at_once(few: Space) -> None:
+    def limit(name: CostName) -> float:
+        costs = cost_range(few, name, config)
+        return costs.lowest * (costs.highest / costs.lowest) ** 0.3
+
+    config, rng = SearchConfig(activations="int8"), Random(0)
+    limits = {f"max_{name}": limit(name) for name in ("flops", "params", "memory")}
+    repair = Repair(few, config.model_copy(update=limits))
+    for _ in range(4):
+        found = repair(draw(few, rng)[0], rng)
+        assert found is not None and few.decode(found[0]) == found[1]
+        assert few.cost(found[1]).macs <= limits["max_flops"]
+        assert few.cost(found[1]).params <= limits["max_params"]
+        assert few.peak_activations(found[1]) <= limits["max_memory"]
+    assert len(list(stratified(repair, 3, rng))) == 3
+
+
+@pytest.mark.parametrize("name", ["flops", "params", "memory"])
+def test_the_range_is_that_of_all_networks(name: CostName) -> None:
+    """Of all 6,561 and all 15,625 networks, by enumeration."""
+    for space in (spaces.create(name, 10, 32, {}) for name in ("nasbenchmacro", "nasbench201")):
+        values = [d.choices for d in space.choices.values()]
+        archs = (space.decode(dict(zip(space.choices, v, strict=True))) for v in product(*values))
+        costs = [Repair(space).cost(name, arch) for arch in archs]
+        found = cost_range(space, name)
+        assert (found.lowest, found.highest) == (min(costs), max(costs))
+
+
+def test_the_least_network_is_found_and_named(few: Space) -> None:
+    for name in ("params", "memory"):
+        lowest = cost_range(few, name).lowest
+        exact = Repair(few, SearchConfig.model_validate({f"max_{name}": lowest}))
+        found = exact(draw(few, Random(4))[0], Random(0))
+        assert found is not None and exact.allows(found[1])
+        below = Repair(few, SearchConfig.model_validate({f"max_{name}": 0.9 * lowest}))
+        assert below(draw(few, Random(4))[0], Random(0)) is None
+        assert f"raise --max-{name}" in below.why_nothing()
+
+
+def test_what_need_not_change_stays() -> None:
+    """Only the first stage of this space is too large for the limit."""
+    space = spaces.create("mobilenet", 10, 32, {})
+    repair = Repair(space, SearchConfig(max_memory=cost_range(space, "memory").lowest))
+    rng = Random(0)
+    found = [repair(draw(space, rng)[0], rng) for _ in range(10)]
+    assert len({drawn[1].split(",", 8)[-1] for drawn in found if drawn}) == 10

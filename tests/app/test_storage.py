@@ -12,6 +12,8 @@ from app.database import parse_url, sqlite_url
 from app.errors import InputError
 from app.storage import delete_study, open_existing, open_storage
 
+TABLES = BaseModel.metadata.sorted_tables
+
 CREATE = """
 import sys
 from pathlib import Path
@@ -50,6 +52,18 @@ def test_foreign_and_broken_databases_are_refused_untouched(tmp_path: Path) -> N
         with pytest.raises(InputError, match=message):
             open_storage(sqlite_url(path))
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("count", [1, 5, len(TABLES)])
+def test_tables_that_were_not_all_created_are_completed(tmp_path: Path, count: int) -> None:
+    """A kill, or a full disk, came between two of them."""
+    url = sqlite_url(tmp_path / "studies.db")
+    engine = create_engine(url)
+    BaseModel.metadata.create_all(engine, TABLES[:count])
+    engine.dispose()
+    assert open_existing(url) is None
+    optuna.create_study(storage=open_storage(url), study_name="s")
+    assert optuna.get_all_study_names(open_storage(url)) == ["s"]
 
 
 def test_a_database_of_another_optuna_is_refused(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_locks_end_with_their_connection(postgresql: str) -> None:
 
 
 def test_a_batch_is_one_commit(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.search.SECONDS_PER_BATCH", 1e9)
+    monkeypatch.setattr("app.ask_tell.SECONDS_PER_BATCH", 1e9)
     search = make_search(parse_url(postgresql), LongToy(image_size=16), size=32)
     search.run(32, never, silent)
     before = writing_transactions(postgresql)

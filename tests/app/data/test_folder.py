@@ -45,18 +45,19 @@ def test_splits_go_by_other_names_too(tmp_path: Path, train: str, test: str) -> 
     assert (source.classes, len(source.train), len(source.test)) == (("a", "b"), 6, 2)
 
 
-def test_val_stands_in_for_test_and_is_said_to_be_unused_beside_it(
+def test_val_stands_in_for_test_and_is_a_split_of_its_own_beside_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_folder(tmp_path, {"train/a": 1, "train/b": 1, "val/a": 5, "val/b": 5})
     source, said = _read(tmp_path, capsys)
-    assert (len(source.test), said) == (10, "")
+    assert (len(source.test), source.val, said) == (10, [], "")
     write_folder(tmp_path, {"test/a": 1, "test/b": 1, "extra": 3})
     source, said = _read(tmp_path, capsys)
-    assert (len(source.train), len(source.test)) == (2, 2)
+    assert (len(source.train), len(source.test), len(source.val)) == (2, 2, 10)
     assert said.count("\n") == 1
-    assert "images in val/, since only train/ and test/ are used (10)" in said
-    assert "images in extra/" in said
+    assert "images in extra/, since only train/ and test/ and val/ are used (3)" in said
+    write_folder(tmp_path, {"val/c": 1})
+    _refused(tmp_path, "val/ must have the same classes; not in all of them: c")
 
 
 def test_one_level_is_split(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     write_folder(tmp_path, counts)
     (tmp_path / "train" / "b" / "x.heic").write_bytes(b"heic")
     parts = ["in train/ with no images: b", "in test/ with no images: a"]
-    parts += ["only in one of them: b, c", ".heic"]
+    parts += ["not in all of them: b, c", ".heic"]
     _refused(tmp_path, *parts)
 
 
@@ -164,7 +165,7 @@ BAD_LAYOUTS = [
     ({"val/a": 2, "test/b": 2}, ["has test/ and val/ but not both"]),
     ({"train": 2, "test": 2}, ["folders in train/, found: none", "outside a class folder (4)"]),
     ({"train/a": 1, "test/a": 1}, ["folders in train/, found: a", "folders in test/, found: a"]),
-    ({"train/a": 1, "train/b": 1, "test/a": 1, "test/c": 1}, ["only in one of them: b, c"]),
+    ({"train/a": 1, "train/b": 1, "test/a": 1, "test/c": 1}, ["not in all of them: b, c"]),
 ]
 
 

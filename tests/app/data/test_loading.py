@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -33,6 +34,26 @@ def test_fingerprint_follows_the_images_not_the_place(tmp_path: Path) -> None:
     assert load_at(moved, tmp_path, size=8).fingerprint != first
     Image.fromarray(noise("another")).save(Path(moved) / "test/a/0.png")
     assert load_at(moved, tmp_path).fingerprint != first
+
+
+def test_a_validation_split_changes_neither_fingerprint_nor_pixels(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+
+    def write(split: str, brightest: int) -> None:
+        ramp = np.linspace(0, brightest, 256, dtype=np.uint16).reshape(16, 16)
+        for name in ("a", "b"):
+            (folder / split / name).mkdir(parents=True)
+            Image.fromarray(ramp).save(folder / split / name / "0.png")
+
+    write("train", 4095)
+    write("test", 4095)
+    before = load_at(folder, tmp_path)
+    write("val", 65535)
+    after = load_at(folder, tmp_path)
+    assert before.val is None and after.val is not None
+    assert after.val.labels.tolist() == [0, 1]
+    assert after.fingerprint == before.fingerprint
+    assert torch.equal(after.train.pixels, before.train.pixels)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")

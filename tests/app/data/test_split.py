@@ -44,7 +44,9 @@ def test_a_class_of_one_image_keeps_it_and_the_split_says_so() -> None:
     labels = [0] * 20 + [1, 2]
     kept, held_out = hold_out(labels, 0.1)
     assert {labels[i] for i in kept} == {0, 1, 2}
-    line = describe_split(labels, kept, held_out)
+    parts = [[labels[i] for i in part] for part in (kept, held_out)]
+    line = describe_split(*parts, is_held_out=True)
     assert "20 images to train on, 2 held out" in line and "none of 2 classes" in line
-    even = [0, 0, 1, 1]
-    assert "classes" not in describe_split(even, *hold_out(even, 0.1))
+    assert describe_split([0, 1, 1], [0, 1], is_held_out=False) == (
+        "3 images to train on, 2 of val/ for validation"
+    )

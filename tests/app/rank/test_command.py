@@ -285,4 +285,4 @@ def test_results_that_cannot_be_written_where_asked(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench.rank("--scores", "bn_nas", "--json", str(bench.folder), study="again") == 2
-    assert "is a folder: name a file in it" in capsys.readouterr().err
+    assert "is a folder, device or pipe: name a file" in capsys.readouterr().err

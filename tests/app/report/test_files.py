@@ -124,7 +124,7 @@ def test_the_run_command_gives_the_same_config(
 ) -> None:
     config = load_config(preset, overrides)
     seen: list[StudyConfig] = []
-    monkeypatch.setattr("app.run.run", lambda config, fresh: seen.append(config))
+    monkeypatch.setattr("app.run.run", lambda config, *flags: seen.append(config))
     words = shlex.split(run_command(config))
     assert words[:2] == ["python", "main.py"]
     assert main(words[2:]) == 0

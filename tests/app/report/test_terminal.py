@@ -56,6 +56,10 @@ def test_the_next_command_can_be_copied(data: ReportData) -> None:
 
 
 def test_without_a_front_the_limit_is_named(data: ReportData) -> None:
-    assert printed(replace(data, front=[]), 80) == [
-        "No trial meets --max-flops; the cheapest takes 10.0 M multiply–adds."
+    limits = {"max_flops": 1e6, "max_params": 1e3}
+    search = data.config.search.model_copy(update=limits)
+    config = data.config.model_copy(update={"search": search})
+    assert printed(replace(data, front=[], config=config), 120) == [
+        "No trial meets --max-flops and --max-params; "
+        "the least of all is 10.0 M multiply–adds, 0.000 M parameters."
     ]

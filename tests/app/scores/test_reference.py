@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from app.atomic import DamagedError
+from app.config import SearchConfig
 from app.data import ImageData
 from app.errors import InputError
 from app.scores import MEASURES
@@ -47,11 +48,14 @@ def test_a_limited_sample_keeps_to_the_limit_and_an_impossible_limit_is_refused(
     monkeypatch.setattr(Toy, "cost", lambda self, arch: known[arch])  # counting anew takes long
     costs = [cost.macs for cost in known.values()]
     limit = sorted(costs)[8]
-    sample = sample_architectures(toy, 26, seed=0, max_flops=limit)
+    sample = sample_architectures(toy, 26, seed=0, config=SearchConfig(max_flops=limit))
     assert len(sample) == sum(cost <= limit for cost in costs)
     assert all(toy.cost(arch).macs <= limit for arch in sample)
-    with pytest.raises(InputError, match=r"no network is within 0.001 M .* raise --max-flops"):
-        sample_architectures(toy, 8, seed=0, max_flops=1000)
+    with pytest.raises(
+        InputError,
+        match=r"within 0.001 M .*: the least .* raise --max-flops",
+    ):
+        sample_architectures(toy, 8, seed=0, config=SearchConfig(max_flops=1000))
 
 
 def test_an_interrupted_sample_goes_on_where_it_stopped(

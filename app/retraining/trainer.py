@@ -21,18 +21,20 @@ from app.pareto import completed_rows
 from app.paths import StudyPaths
 from app.report.data import ReportData
 from app.report.files import write_reports
-from app.retrain.baselines import build_baseline
-from app.retrain.candidate import TORCHVISION, Candidate, training_folder
-from app.retrain.choice import SelectedArch
-from app.retrain.comparison import comparison_table, write_comparison
-from app.retrain.training import validation_split
-from app.retrain.trials import TrainingTrials
+from app.retraining.baselines import build_baseline
+from app.retraining.candidate import (
+    TORCHVISION,
+    Candidate,
+    training_folder,
+    training_terms,
+)
+from app.retraining.choice import SelectedArch
+from app.retraining.comparison import comparison_table, write_comparison
+from app.retraining.training import validation_split
+from app.retraining.trials import TrainingTrials
 from app.storage import open_existing
 from app.study import find_study
-from app.trained import Recipe, read_results
-
-VERSION = 2
-"""Raised when the same recipe comes out differently: earlier trainings are then kept apart."""
+from app.trained import Recipe, full_recipe, read_results
 
 
 class Trainer:
@@ -59,13 +61,7 @@ class Trainer:
         self, chosen: Sequence[SelectedArch], baselines: Sequence[str] = ()
     ) -> list[Candidate]:
         """The networks to train. Raises InputError for a bad baseline."""
-        terms = {
-            "dataset fingerprint": self.data.fingerprint,
-            "image_size": self.data.image_size,
-            "seed": self.seed,
-            **self.recipe.model_dump(),
-            "version": VERSION,
-        }
+        terms = training_terms(self.data, self.recipe, self.seed)
 
         def make(label: str, build: Callable[[], nn.Module], **own: Any) -> Candidate:
             definition = own | terms
@@ -89,10 +85,13 @@ class Trainer:
         self, command: str, candidates: Sequence[Candidate], selection: str = ""
     ) -> TrainingTrials:
         """Say what is trained, and make or find its trials in the study `NAME COMMAND`."""
-        split = describe_split(self.data.train.labels.tolist(), *(s.tolist() for s in self.split))
+        kept, source, validation = self.split
+        trained, validated = self.data.train.labels[kept], source.labels[validation]
+        held_out = self.data.val is None
+        split = describe_split(trained.tolist(), validated.tolist(), is_held_out=held_out)
         out.print(
-            f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from scratch "
-            f"on {printable(self.config.dataset)}: "
+            f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from "
+            f"{self.recipe.init or 'scratch'} on {printable(self.config.dataset)}: "
             f"{self.recipe.epochs} epochs of batches of {self.recipe.batch_size}, "
             f"{split}, {len(self.data.test)} test images, {device_name(self.device)}"
         )
@@ -104,7 +103,8 @@ class Trainer:
         """Compare all results of this recipe, and write the report again."""
         with locks.writing(self.paths.retrained):
             results = read_results(self.paths.retrained, self.definition)
-            recipe = self.recipe.model_dump() | {"recipe_version": VERSION}
+            terms = training_terms(self.data, self.recipe, self.seed)
+            recipe = full_recipe(self.recipe, terms)
             if alike := [result for result in results if result.full_recipe == recipe]:
                 write_comparison(self.paths.comparison, results, self.rows)
                 out.print(comparison_table(alike, self.rows), soft_wrap=False)

@@ -59,7 +59,7 @@ def choose(
     for pick in selection.picks:
         front = pareto_front(rows, objectives)
         if rows and not front:
-            raise InputError(f"--pick {pick}: no trial of the study meets its --max-flops")
+            raise InputError(f"--pick {pick}: no trial of the study meets its limits")
         row = pick_from(front, pick, objectives)
         labels.setdefault(row.arch, []).append(f"{pick} (trial {row.trial})")
     chosen = []

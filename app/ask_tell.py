@@ -166,7 +166,7 @@ def search(context: EvaluationContext, study: Study, writer: StudyWriter) -> str
     if foreign := foreign_trials(study):
         notice(f"{foreign} trials of other origin in this study are left out.")
     seed = context.config.seed + writer.next_seed_offset() * SEEDS_APART
-    sampler = create_sampler(config, Repair(context.space, config.max_flops), seed)
+    sampler = create_sampler(config, Repair(context.space, config), seed)
     going = Search(study, writer, Objective(context), sampler, config.population)
     with (
         progress_bar("Search", config.trials, min(going.complete, config.trials)) as advance,

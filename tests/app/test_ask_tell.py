@@ -7,9 +7,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from app.ask_tell import SearchFailedError
 from app.objective import TrialResult
 from app.samplers import SAMPLERS, SpaceExhaustedError
-from app.search import SearchFailedError
 from app.trials import completed_trials
 from tests.app.study_of_toys import (
     MadeUp,
@@ -25,7 +25,7 @@ from tests.toy import LongToy, Toy
 def test_trials_are_committed_a_batch_at_a_time(
     tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.search.SECONDS_PER_BATCH", 1e9)
+    monkeypatch.setattr("app.ask_tell.SECONDS_PER_BATCH", 1e9)
     path = tmp_path / "a.db"
     seen: list[int] = []
     told: list[int] = []
@@ -44,7 +44,7 @@ def test_trials_are_committed_a_batch_at_a_time(
 def test_a_slow_score_does_not_wait_for_a_full_batch(
     tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.search.SECONDS_PER_BATCH", 0.0)
+    monkeypatch.setattr("app.ask_tell.SECONDS_PER_BATCH", 0.0)
     told: list[int] = []
     make_search(tmp_path / "a.db", toy).run(3, never, lambda steps, note: told.append(steps))
     assert told == [1, 1, 1]

@@ -15,18 +15,20 @@ from PIL import Image
 
 from app.cli import main
 from app.latency import cpu_threads
-from app.retrain.candidate import train_candidate
+from app.retraining.candidate import train_candidate
 from app.supernet.checkpoint import load_checkpoint
 from app.trained import FORMAT
+from tests.app.data.helpers import write_folder
 from tests.app.test_run import ROOT
 
 QUICK = ["--epochs=1", "--batch-size=512"]
+AB = ("a", "b")
 
 KILLED = """
 import os, signal, sys
 import tests.toy
 from app.cli import main
-from app.retrain.training import NetworkTraining
+from app.retraining.training import NetworkTraining
 
 def step(training, as_it_was=NetworkTraining.step):
     if training.step_count == 7:
@@ -173,7 +175,7 @@ def test_a_study_deleted_during_the_training_is_none(
         optuna.delete_study(study_name="small", storage=database(tmp_path))
         return result
 
-    monkeypatch.setattr("app.retrain.job.train_candidate", train)
+    monkeypatch.setattr("app.retraining.job.train_candidate", train)
     assert main(["retrain", *study, "--trial=0", *QUICK]) == 0
     assert (retrained(tmp_path) / "comparison.csv").exists()
 
@@ -203,3 +205,18 @@ def test_a_network_of_a_changed_space_is_not_taken_for_the_same(
 
 def database(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
+
+
+def test_images_of_val_validate_a_training_of_their_own(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder(tmp_path / "set", {f"{s}/{c}": 10 for s in ("train", "test") for c in AB})
+    arguments = ["retrain", "--study", str(study_file), "--runs", str(tmp_path / "runs")]
+    arguments += ["--dataset", str(folder), "--arch=skip-conv1-skip", "--epochs=1"]
+    assert main([*arguments, "--batch-size=10"]) == 0
+    assert "18 images to train on, 2 held out" in capsys.readouterr().out.replace("\n", " ")
+    write_folder(folder, {f"val/{name}": 3 for name in AB})
+    assert main([*arguments, "--batch-size=10"]) == 0
+    assert "20 images to train on, 6 of val/" in capsys.readouterr().out.replace("\n", " ")
+    files = retrained(tmp_path).glob("*/result.json")
+    assert sorted(json.loads(file.read_text())["validation_images"] for file in files) == [2, 6]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from app.data import ImageData, Split
-from app.retrain.evaluation import evaluate
+from app.retraining.evaluation import evaluate
 
 
 class Constant(nn.Module):

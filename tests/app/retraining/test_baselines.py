@@ -6,7 +6,7 @@ from torch import nn
 from torchvision import models
 
 from app.errors import InputError
-from app.retrain.baselines import build_baseline, network_cost
+from app.retraining.baselines import build_baseline, network_cost
 from spaces.cost import count
 
 

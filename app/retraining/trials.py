@@ -8,7 +8,7 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from app.retrain.candidate import Candidate, History
+from app.retraining.candidate import Candidate, History
 
 FOLDER, SELECTION = "folder", "selection"
 """Attributes of a trial."""

@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from app.cli import main
 from app.errors import InputError
 from app.pareto import Row
-from app.retrain.choice import choose_best
-from app.retrain.select import rounds
+from app.retraining.choice import choose_best
+from app.retraining.select import rounds
 from tests.processes import start
 
 QUICK = ["--batch-size=512", "--epochs=4", "--candidates=4"]

@@ -10,9 +10,9 @@ from app.config import StudyConfig
 from app.console import out
 from app.errors import InputError
 from app.interrupt import stop_between_steps
-from app.retrain.candidate import train_candidate
-from app.retrain.choice import Selection, choose
-from app.retrain.trainer import Trainer
+from app.retraining.candidate import go_on, train_candidate
+from app.retraining.choice import Selection, choose
+from app.retraining.trainer import Trainer
 from app.trained import Recipe
 
 
@@ -34,7 +34,7 @@ def retrain(
         )
     trainer = Trainer(config, recipe, seed)
     chosen = choose(trainer.space, trainer.rows, selection, config.search.objectives)
-    candidates = trainer.candidates(chosen, baselines)
+    candidates = [go_on(c) for c in trainer.candidates(chosen, baselines)]
     trials = trainer.begin("retrain", candidates)
     with stop_between_steps() as check:
         for candidate in candidates:

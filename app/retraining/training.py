@@ -12,21 +12,27 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from app.data import BatchStream, ImageData, check_batch_size, hold_out
+from app.data import BatchStream, ImageData, Split, check_batch_size, hold_out
 from app.data.augment import trivial_augment
 from app.device import mixed_precision
-from app.retrain.evaluation import evaluate
+from app.retraining.evaluation import evaluate
+from app.retraining.weights import take_weights
 from app.trained import Recipe
 
 
-def validation_split(data: ImageData, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Indices of the images to train on and to validate on, the same for every network.
+def validation_split(data: ImageData, recipe: Recipe) -> tuple[Tensor, Split, Tensor]:
+    """Indices of the images to train on; a split, and indices of its images to validate on.
 
-    Raises InputError if there are too few images to hold some out or to fill a batch.
+    They are the same for every network: the data set's own validation split if it has one, else
+    training images held out. Raises InputError if there are too few to hold some out or to fill a
+    batch.
     """
-    kept, held_out = hold_out(data.train.labels.tolist(), recipe.validation)
+    if data.val is None:
+        kept, validation = hold_out(data.train.labels.tolist(), recipe.validation)
+    else:
+        kept, validation = [*range(len(data.train))], [*range(len(data.val))]
     check_batch_size(len(kept), recipe.batch_size, "--batch-size N")
-    return torch.tensor(kept), torch.tensor(held_out)
+    return torch.tensor(kept), data.val or data.train, torch.tensor(validation)
 
 
 class NetworkTraining:
@@ -48,6 +54,8 @@ class NetworkTraining:
             # on the CPU, so that every device starts from the same weights
             torch.default_generator.manual_seed(seed)
             network = build()
+        self.origin = take_weights(network, recipe.init) if recipe.init else ""
+        """What `Recipe.init` gave, in a line."""
         self.network: nn.Module = network.to(device).to(memory_format=torch.channels_last)
         # not AveragedModel, whose counter makes a GPU wait at every step
         self.average = deepcopy(self.network).requires_grad_(False)
@@ -55,7 +63,7 @@ class NetworkTraining:
             [t for t in one.state_dict().values() if t.is_floating_point()]
             for one in (self.average, self.network)
         )
-        kept, self.validation = validation_split(data, recipe)
+        kept, self._validation_split, self.validation = validation_split(data, recipe)
         policy = trivial_augment if recipe.trivial_augment else None
         self.batches = BatchStream(
             data, recipe.batch_size, seed, True, device, kept, policy, balanced=recipe.balanced
@@ -127,7 +135,7 @@ class NetworkTraining:
                 f"the loss is {loss} after {self.step_count} steps: try a smaller --lr"
             )
         self._losses.clear()
-        accuracy = evaluate(self.average, self.data, self.data.train, self.validation)
+        accuracy = evaluate(self.average, self.data, self._validation_split, self.validation)
         epoch = {"epoch": len(self.history) + 1, "loss": loss}
         epoch |= {"validation_accuracy": accuracy.overall, "balanced_accuracy": accuracy.balanced}
         self.history.append(epoch)
@@ -145,6 +153,13 @@ class NetworkTraining:
         self._losses = [loss.to(self.device) for loss in state["losses"]]
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
+
+    def go_on_from(self, state: dict[str, Any]) -> None:
+        """Start from the end of a shorter training, with a schedule of its own for the rest."""
+        steps = self.steps - state["step"]
+        self.schedule = warmup_cosine(self.optimizer, self.recipe.warmup, steps)
+        own = {name: self._parts[name].state_dict() for name in ("optimizer", "schedule")}
+        self.load_state_dict(state | own)
 
     @property
     def _parts(self) -> dict[str, Any]:

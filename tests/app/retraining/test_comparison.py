@@ -10,7 +10,7 @@ from rich.console import Console
 
 from app.errors import InputError
 from app.pareto import Row
-from app.retrain.comparison import comparison_table, write_comparison
+from app.retraining.comparison import comparison_table, write_comparison
 from app.trained import Recipe, Result, read_result, read_results
 
 LONG = Recipe(epochs=50)

@@ -1,13 +1,11 @@
 """A network to train, from the space or from torchvision, and its training, whole or in parts."""
 
 import csv
-import hashlib
 import io
-import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,19 @@ import torch
 from torch import nn
 
 from app.atomic import write_text
-from app.console import progress_bar
+from app.console import notice, progress_bar
 from app.data import ImageData, majority_share
-from app.definition import FINGERPRINT, check_definition
+from app.data.dataset import fingerprint
+from app.definition import FINGERPRINT, Definition, check_definition, digest
 from app.device import device_name
 from app.interrupt import check_or_save
 from app.latency import measure_latency
-from app.retrain.baselines import network_cost
-from app.retrain.evaluation import evaluate
-from app.retrain.training import NetworkTraining
+from app.retraining.baselines import network_cost
+from app.retraining.evaluation import evaluate
+from app.retraining.training import NetworkTraining
+from app.retraining.weights import start_hash
 from app.supernet.checkpoint import load_or_refuse, save_checkpoint
-from app.trained import FORMAT, Recipe, Result, read_result
+from app.trained import CONTINUED, FORMAT, Recipe, Result, read_result, read_results
 
 HINT = "move its folder away to train this network again"
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -33,7 +33,8 @@ MAX_LABEL_CHARACTERS = 18
 """The whole progress bar must fit into 80 columns."""
 TORCHVISION = "torchvision"
 """What the definition of a baseline names as its space."""
-
+VERSION = 2
+"""Raised when the same recipe comes out differently: earlier trainings are then kept apart."""
 
 History = list[dict[str, float]]
 Report = Callable[[History], None]
@@ -46,20 +47,63 @@ class Candidate:
 
     label: str
     build: Callable[[], nn.Module]
-    definition: dict[str, Any]
+    definition: Definition
     """What decides the outcome of its training: network, space, data, seed, recipe, version."""
     folder: Path
+    earlier: Path | None = None
+    """The folder of a shorter training to go on from."""
 
 
-def training_folder(parent: Path, definition: dict[str, Any]) -> Path:
+def training_terms(data: ImageData, recipe: Recipe, seed: int) -> Definition:
+    """What defines a training beside its network."""
+    own = data.val and fingerprint(data.classes, data.val.to(torch.device("cpu")))
+    return {
+        "dataset fingerprint": data.fingerprint,
+        **({"validation fingerprint": own} if own else {}),
+        "image_size": data.image_size,
+        "seed": seed,
+        **recipe.model_dump(exclude_none=True),
+        **({} if recipe.init is None else {"init": start_hash(recipe.init)}),
+        "version": VERSION,
+    }
+
+
+def training_folder(parent: Path, definition: Definition) -> Path:
     """The folder of this training alone: its name ends in a hash of the definition.
 
     A space whose files have changed has the same folders, where the earlier networks are found.
     """
     definition = {key: value for key, value in definition.items() if key != FINGERPRINT}
     name = definition["network"] if definition["space"] == TORCHVISION else "network"
-    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:10]
-    return parent / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{digest}"
+    return parent / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}-{digest(definition)}"
+
+
+def go_on(candidate: Candidate) -> Candidate:
+    """Let the candidate go on from its longest finished training of fewer epochs, if it has one.
+
+    It is kept apart from a training that has all epochs in one go. Says so in one line.
+    """
+    own, parent = candidate.definition, candidate.folder.parent
+    if (candidate.folder / "last.pt").exists():
+        return candidate
+
+    def rest(definition: Definition) -> Definition:
+        return {k: v for k, v in definition.items() if k not in ("epochs", CONTINUED, FINGERPRINT)}
+
+    trained = [r for r in read_results(parent, own) if rest(r.definition) == rest(own)]
+    trained = [r for r in trained if r.definition["epochs"] <= own["epochs"]]
+    if not trained:
+        return candidate
+    last = max(trained, key=lambda result: int(result.definition["epochs"]))
+    if last.definition["epochs"] == own["epochs"]:
+        return replace(candidate, definition=last.definition, folder=last.folder)
+    definition = own | {CONTINUED: last.folder.name}
+    notice(
+        f"{candidate.label} goes on from the last weights of its {last.epochs} epochs, with a new "
+        f"warm-up and cosine; to train {own['epochs']} in one go, move '{last.folder}' away."
+    )
+    folder = training_folder(parent, definition)
+    return replace(candidate, definition=definition, folder=folder, earlier=last.folder)
 
 
 def load_best(folder: Path) -> dict[str, torch.Tensor]:
@@ -133,10 +177,16 @@ def train_epochs(
         state = load_or_refuse(last, FORMAT, HINT)
         check_definition(state["definition"], candidate.definition, f"the training '{last}'")
         training.load_state_dict(state)
+    elif training.origin:
+        notice(f"{candidate.label} {training.origin}")
 
     def save(name: str, state: dict[str, Any]) -> None:
-        content = {"definition": candidate.definition, **state}
+        content = {**state, "definition": candidate.definition}
         save_checkpoint(candidate.folder / name, content, FORMAT)
+
+    if candidate.earlier is not None and not last.exists():
+        training.go_on_from(load_or_refuse(candidate.earlier / "last.pt", FORMAT, HINT))
+        save("best.pt", load_or_refuse(candidate.earlier / "best.pt", FORMAT, HINT))
 
     def save_all() -> None:
         save("last.pt", training.state_dict())

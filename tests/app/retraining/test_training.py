@@ -11,9 +11,14 @@ from torch import nn
 
 from app.data import ImageData, Split
 from app.errors import InputError
-from app.retrain.candidate import Candidate, load_best, train_candidate, training_folder
-from app.retrain.evaluation import evaluate
-from app.retrain.training import NetworkTraining, validation_split, warmup_cosine
+from app.retraining.candidate import (
+    Candidate,
+    load_best,
+    train_candidate,
+    training_folder,
+)
+from app.retraining.evaluation import evaluate
+from app.retraining.training import NetworkTraining, validation_split, warmup_cosine
 from app.trained import Recipe, Result, read_results
 
 CPU = torch.device("cpu")
@@ -90,10 +95,18 @@ def test_without_an_average_the_network_itself_is_kept(few: ImageData) -> None:
 
 
 def test_validation_images_are_never_trained_on(few: ImageData) -> None:
-    kept, held_out = (set(part.tolist()) for part in validation_split(few, RECIPE))
+    trained, split, validated = validation_split(few, RECIPE)
+    kept, held_out = set(trained.tolist()), set(validated.tolist())
     assert kept | held_out == set(range(len(few.train))) and not kept & held_out
+    assert split is few.train
     drawn = NetworkTraining(build, few, RECIPE, 0, CPU).batches.state_dict()["order"]
     assert set(drawn.tolist()) == kept
+
+
+def test_a_validation_split_of_its_own_takes_no_training_image(few: ImageData) -> None:
+    trained, split, validated = validation_split(replace(few, val=few.test), RECIPE)
+    assert trained.tolist() == [*range(len(few.train))]
+    assert split is few.test and validated.tolist() == [*range(len(few.test))]
 
 
 def test_too_few_images_are_refused_before_training(few: ImageData) -> None:

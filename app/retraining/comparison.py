@@ -12,7 +12,7 @@ from rich.text import Text
 
 from app.atomic import write_text
 from app.pareto import Row
-from app.trained import Result
+from app.trained import CONTINUED, Result
 
 FIGURES = (
     *("test_accuracy", "standard_error", "balanced_accuracy", "majority_share"),
@@ -28,7 +28,7 @@ def comparison_table(results: Sequence[Result], rows: Sequence[Row]) -> Table:
     """
     majority = max(result.majority_share or 0 for result in results)
     table = Table(
-        title="Trained from scratch with the same recipe",
+        title="Trained with the same recipe",
         title_justify="left",
         caption="Only the best epoch by validation is tested. bal. %: mean accuracy of the "
         "classes; ms: one image, one thread, median. "
@@ -84,7 +84,10 @@ def write_comparison(path: Path, results: Sequence[Result], rows: Sequence[Row])
 def _name_and_score(result: Result, rows: Sequence[Row]) -> tuple[str, float | None]:
     """What to call a network: the trial that found it, its baseline, or its architecture."""
     row = next((row for row in rows if row.arch == result.network), None)
-    return (f"trial {row.trial}", row.score) if row else (result.network, None)
+    name = f"trial {row.trial}" if row else result.network
+    if CONTINUED in result.definition:
+        name += " (went on)"
+    return name, row.score if row else None
 
 
 def _show(value: float | None, factor: float = 1) -> str:

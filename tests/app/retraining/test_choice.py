@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import InputError
 from app.pareto import Row
-from app.retrain.choice import Selection, choose
+from app.retraining.choice import Selection, choose
 from tests.toy import Toy
 
 

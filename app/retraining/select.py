@@ -30,11 +30,11 @@ from app.config import StudyConfig, parse_count
 from app.console import notice, out
 from app.errors import InputError
 from app.interrupt import TimeIsUpError, stop_between_steps
-from app.retrain.candidate import Candidate, train_candidate, train_epochs
-from app.retrain.choice import SelectedArch, choose_best
-from app.retrain.trainer import Trainer
-from app.retrain.training import NetworkTraining
-from app.retrain.trials import accuracies
+from app.retraining.candidate import Candidate, train_candidate, train_epochs
+from app.retraining.choice import SelectedArch, choose_best
+from app.retraining.trainer import Trainer
+from app.retraining.training import NetworkTraining
+from app.retraining.trials import accuracies
 from app.study_file import study_command
 from app.trained import Recipe
 
