@@ -97,10 +97,14 @@ class Scorer:
     def context(self) -> EvaluationContext:
         """The supernet with a reference sample of any cost, which is scored at the first use."""
         config, paths = self.config, deepcopy(self.supernet.paths)
-        name = f"reference-{digest(reference_definition(config, self.data))}.json"
-        paths.reference = paths.folder / name
+        paths.reference = self.reference_path(config)
         with locks.writing(paths.folder):
             return prepare(config, paths, self.data.device, self.data, self.supernet.space)
+
+    def reference_path(self, config: StudyConfig) -> Path:
+        """Where a reference sample within the limits of `config` is kept."""
+        definition = reference_definition(config, self.data)
+        return self.supernet.paths.folder / f"reference-{digest(definition)}.json"
 
     def __call__(self, arch: str) -> float:
         """Score an architecture. Raises ArchitectureError."""
@@ -129,6 +133,9 @@ def search(
     paths, data, supernet = StudyPaths(config.folder), scorer.data, scorer.supernet
     if not paths.supernet.exists():
         write_bytes(paths.supernet, supernet.paths.supernet.read_bytes())
+        scored = scorer.reference_path(config)
+        if scored.exists() and not paths.reference.exists():
+            write_bytes(paths.reference, scored.read_bytes())
     return search_study(config, paths, data, supernet.space, data.device).study
 
 

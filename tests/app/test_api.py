@@ -40,7 +40,11 @@ def test_from_a_data_set_to_the_logits_of_a_found_network(data: ImageData, tmp_p
     assert LOWEST <= scorer(arch) <= 0
     # a limit does not touch what the scorer has kept, and more trials are added
     assert len(bnnas.search(scorer, n_trials=9, max_flops=40e3, **named).trials) == 9
-    assert len(bnnas.search(scorer, n_trials=2, population=4).trials) == 2
+    free = bnnas.search(scorer, n_trials=2, population=4)
+    assert len(free.trials) == 2
+    # without a limit, the sample that the scorer has scored serves the study
+    (scored,) = tmp_path.glob("reference-*.json")
+    assert (tmp_path / free.study_name / "reference.json").read_bytes() == scored.read_bytes()
     model = bnnas.retrain(space.build(arch), data, epochs=1, folder=tmp_path, **RECIPE)
     (result,) = read_results(tmp_path, {"space": "toy", **study.user_attrs["definition"]})
     assert result.network == arch
