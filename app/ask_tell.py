@@ -22,7 +22,13 @@ from app.objective import Objective
 from app.samplers import SpaceExhaustedError, SpaceSampler, create_sampler, with_log_costs
 from app.sampling import Repair
 from app.study import check_choices
-from app.trials import completed_trials, foreign_trials, own_trials
+from app.trials import (
+    completed_trials,
+    failure_reason,
+    foreign_trials,
+    own_trials,
+    queued_choices,
+)
 
 SECONDS_PER_BATCH = 2.0
 """A batch is committed after this time even if it is not full."""
@@ -94,14 +100,15 @@ class Search:
                     advance(self.complete - before, f"score {values[0]:.2f}" if values else "")
             if self.failures >= MAX_FAILURES_IN_A_ROW:
                 raise SearchFailedError(
-                    f"{self.failures} trials in a row failed, the last one: {_reason(batch[-1])}"
+                    f"{self.failures} trials in a row failed, the last one: "
+                    f"{failure_reason(batch[-1]) or 'unknown'}"
                 )
 
     def evaluate_next(self) -> FrozenTrial:
         """Ask, evaluate, tell. Trials that others have queued come first."""
         queued = self.queue.pop(0) if self.queue else None
         if queued is not None:
-            fixed = queued.system_attrs.get("fixed_params") or queued.params
+            fixed = queued_choices(queued)
             if reason := self._invalid(fixed):
                 failed = create_trial(state=TrialState.FAIL, user_attrs={"invalid": reason})
                 failed._trial_id = queued._trial_id
@@ -149,11 +156,6 @@ class Search:
         ours = own_trials(new, self.objective.fingerprint)
         self.objective.add_trials(ours)
         self.sampler.add_trials(self.memory, ours)
-
-
-def _reason(trial: FrozenTrial) -> str:
-    keys = ("failed", "infeasible", "invalid")
-    return next((str(trial.user_attrs[k]) for k in keys if k in trial.user_attrs), "unknown")
 
 
 def search(context: EvaluationContext, study: Study, writer: StudyWriter) -> str | None:

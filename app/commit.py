@@ -192,11 +192,10 @@ def _insert_rows(session: Session, rows: Sequence[tuple[Any, FrozenTrial]]) -> N
         TrialSystemAttributeModel: _attribute_rows([(i, t.system_attrs) for i, t in trials]),
     }
     queued = [i for i, trial in trials if trial._trial_id >= 0]
-    keys = {TrialParamModel: "param_name", TrialUserAttributeModel: "key"}
     for model, table in tables.items():
         if table and queued and model is not TrialValueModel:
             # whoever queued a trial may have given it params and attributes already
-            key = keys.get(model, "key")
+            key = "param_name" if model is TrialParamModel else "key"
             given = getattr(model, key).in_({row[key] for row in table})
             session.execute(delete(model).where(model.trial_id.in_(queued), given))
         if table:

@@ -8,11 +8,9 @@ saturate 16-bit sums in it, so measure there too.
 """
 
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import onnx
@@ -25,11 +23,12 @@ from app.console import out
 from app.data import ImageData
 from app.errors import InputError
 from app.export_formats import INPUT, OUTPUT
+from app.latency import median_milliseconds
 
 CALIBRATION_IMAGES = 512
 IMAGES_AT_ONCE = 64
-MIN_RUNS, MIN_SECONDS = 15, 0.5
-"""Of the measurement of milliseconds."""
+MIN_SECONDS = 0.5
+"""The least that the runs of one image take together, to tell the two models apart."""
 
 BATCHNORM = "BatchNormalization"
 
@@ -105,13 +104,11 @@ def measure(model: bytes, data: ImageData) -> Measured:
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     pixels, labels = data.test.pixels.numpy(), data.test.labels.numpy()
     predicted = [session.run([OUTPUT], {INPUT: b})[0].argmax(1) for b in _batches(pixels)]
-    seconds: list[float] = []
-    while len(seconds) < MIN_RUNS or sum(seconds) < MIN_SECONDS:
-        start = time.perf_counter()
-        session.run([OUTPUT], {INPUT: pixels[:1]})
-        seconds.append(time.perf_counter() - start)
     accuracy = float((np.concatenate(predicted) == labels).mean())
-    return Measured(accuracy, len(model), 1000 * median(seconds))
+    milliseconds = median_milliseconds(
+        lambda: session.run([OUTPUT], {INPUT: pixels[:1]}), MIN_SECONDS
+    )
+    return Measured(accuracy, len(model), milliseconds)
 
 
 def _batches(pixels: Pixels) -> list[Pixels]:

@@ -6,7 +6,7 @@ network by default. Compare latencies of one machine only.
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -48,16 +48,24 @@ def measure_latency(
     """
     network = network.to(device).to(memory_format=torch.channels_last).eval()
     images = torch.randn(input_shape).to(device, memory_format=torch.channels_last)
-    seconds: list[float] = []
+
+    def run() -> None:
+        network(images)
+        _synchronize(device)
+
     with cpu_threads(threads), torch.inference_mode():
-        for _ in range(WARM_UP_RUNS):
-            network(images)
-        while len(seconds) < MIN_RUNS or sum(seconds) < min_seconds:
-            _synchronize(device)
-            start = time.perf_counter()
-            network(images)
-            _synchronize(device)
-            seconds.append(time.perf_counter() - start)
+        return median_milliseconds(run, min_seconds)
+
+
+def median_milliseconds(run: Callable[[], object], min_seconds: float = MIN_SECONDS) -> float:
+    """Median milliseconds of a call, after a warm-up."""
+    for _ in range(WARM_UP_RUNS):
+        run()
+    seconds: list[float] = []
+    while len(seconds) < MIN_RUNS or sum(seconds) < min_seconds:
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
     return 1000 * median(seconds)
 
 

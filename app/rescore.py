@@ -27,7 +27,7 @@ from app.definition import (
 from app.paths import StudyPaths
 from app.study import DEFINITION, check_choices, check_not_searched, find_study, has_trials
 from app.supernet.checkpoint import load_checkpoint
-from app.trials import completed_trials
+from app.trials import completed_trials, queued_choices
 from spaces import Space
 
 
@@ -68,7 +68,7 @@ def _replace(
 ) -> None:
     """Queue all networks of the study in a new one of its name; the old one stays beside it."""
     choices = {trial.user_attrs["arch"]: trial.params for trial in completed_trials(study)}
-    others = [trial.system_attrs.get("fixed_params", {}) for trial in _waiting(study)]
+    others = [queued_choices(trial) for trial in _waiting(study)]
     version = study.user_attrs[DEFINITION].get("score version")
     old_name = f"{config.name} (score version {version})"
     if old_name in optuna.get_all_study_names(storage):

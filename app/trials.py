@@ -34,6 +34,17 @@ def foreign_trials(study: Study) -> int:
     return len(trials) - len(completed_trials(study))
 
 
+def queued_choices(trial: FrozenTrial) -> dict[str, Any]:
+    """The choices that whoever queued a trial has fixed, through Optuna's queue or as params."""
+    return trial.system_attrs.get("fixed_params") or trial.params
+
+
+def failure_reason(trial: FrozenTrial) -> str | None:
+    """Why a trial of ours has no values; None if it says nothing."""
+    keys = ("failed", "infeasible", "invalid")
+    return next((str(trial.user_attrs[k]) for k in keys if k in trial.user_attrs), None)
+
+
 def stopped_candidates(study: Study, finished: Container[str]) -> list[FrozenTrial]:
     """Select what `select` has trained in folders that are not among the `finished` ones."""
     name = f"{study.study_name} select"

@@ -6,22 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import percentileofscore
-
 from app.atomic import DamagedError, check_output, csv_text, write_text
 from app.config import StudyConfig
 from app.errors import InputError
 from app.pareto import Row
 from app.paths import StudyPaths
-from app.scores.composite import Composite
+from app.scores.composite import percentile
 from app.scores.reference import Reference
 from app.storage import open_existing
 from app.study import DEFINITION, find_study
 from app.trained import best_of, read_results
-from app.trials import completed_trials
+from app.trials import completed_trials, failure_reason
 
 COLUMNS = [*Row.__dataclass_fields__, "percentile", "test_accuracy", "state", "reason"]
-REASONS = ("failed", "infeasible", "invalid")
 
 
 def write_trials(config: StudyConfig, path: Path | None) -> None:
@@ -40,16 +37,14 @@ def write_trials(config: StudyConfig, path: Path | None) -> None:
     rows = []
     for trial in study.get_trials(deepcopy=False):
         values: dict[str, Any] = dict.fromkeys(COLUMNS)
-        reason = next((trial.user_attrs[k] for k in REASONS if k in trial.user_attrs), None)
-        values |= {"trial": trial.number, "state": trial.state.name, "reason": reason}
+        values |= {"trial": trial.number, "state": trial.state.name}
+        values["reason"] = failure_reason(trial)
         values["arch"] = trial.user_attrs.get("arch")
         if trial.number in complete:
             row = Row.of(trial)
             best = best_of(results, row.arch)
             values |= asdict(row)
-            values["percentile"] = (
-                float(percentileofscore(reference, row.score, kind="mean")) if reference else None
-            )
+            values["percentile"] = percentile(row.score, reference) if reference else None
             values["test_accuracy"] = best.test_accuracy if best else None
         rows.append(values)
     as_json = path is not None and path.suffix == ".json"
@@ -66,7 +61,6 @@ def write_trials(config: StudyConfig, path: Path | None) -> None:
 def _reference_scores(paths: StudyPaths) -> list[float]:
     """The scores of the reference sample; none where the study was searched elsewhere."""
     try:
-        scores = list(Reference.load(paths.reference).scores.values())
-        return list(map(Composite(scores), scores))
+        return Reference.load(paths.reference).composites()
     except (OSError, DamagedError, ValueError):
         return []

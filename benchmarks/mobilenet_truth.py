@@ -11,8 +11,6 @@ and run it again at will; two processes with the same command share the work.
         --image-size 16 --set space_options.width=0.35 --set score.images=64 --trials 300
 """
 
-import csv
-import io
 import sys
 from dataclasses import replace
 from functools import partial
@@ -26,7 +24,7 @@ from common import environment
 from filelock import FileLock, Timeout
 from ground_truth import Dataset
 
-from app.atomic import write_text
+from app.atomic import csv_text, write_text
 from app.config import StudyConfig
 from app.context import open_data
 from app.data import ImageData
@@ -152,12 +150,8 @@ def candidate(job: Job, space: Space, data: ImageData, folder: Path) -> Candidat
 
 def table(todo: list[tuple[Job, Candidate]]) -> str:
     """The finished trainings as CSV, each row with its recipe and hardware."""
-    text = io.StringIO()
     rows = [row(job, result) for job, one in todo if (result := read_result(one.folder))]
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows[0], rows)
 
 
 def row(job: Job, result: Result) -> dict[str, object]:

@@ -71,7 +71,7 @@ class ImageData:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Bytes, B×3×S×S, to float32 of mean 0 and deviation 1, channels last, on the device."""
-        images = pixels.to(self.mean.device, non_blocking=True).to(
+        images = pixels.to(self.device, non_blocking=True).to(
             torch.float32, memory_format=torch.channels_last
         )
         shape = (1, 3, 1, 1)

@@ -7,7 +7,6 @@ from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-from scipy.stats import percentileofscore
 
 from app.atomic import DamagedError
 from app.config import StudyConfig
@@ -16,7 +15,7 @@ from app.errors import InputError
 from app.pareto import Row, by_budget, knee, outer_fence, pareto_front
 from app.paths import StudyPaths
 from app.sampling import cost_range
-from app.scores.composite import Composite
+from app.scores.composite import percentile
 from app.scores.reference import Reference
 from app.supernet.checkpoint import HINT, load_or_refuse
 from app.trained import Result, best_of, read_results
@@ -62,7 +61,6 @@ class ReportData:
             reference = Reference.load(paths.reference)
         except DamagedError as reason:
             raise InputError(f"'{paths.reference}' is damaged ({reason}): {HINT}") from None
-        scores = list(reference.scores.values())
         results = read_results(paths.retrained, definition)
         trials = completed_trials(study)
         rows = list(map(Row.of, trials))
@@ -79,7 +77,7 @@ class ReportData:
             hardware=hardware,
             seconds=seconds,
             losses=supernet["losses"],
-            reference_scores=list(map(Composite(scores), scores)),
+            reference_scores=reference.composites(),
             rows=rows,
             front=pareto_front(rows, config.search.objectives),
             results=results,
@@ -127,7 +125,7 @@ class ReportData:
 
     def percentile(self, row: Row) -> float:
         """The share of random networks that score lower, in percent; ties count half."""
-        return float(percentileofscore(self.reference_scores, row.score, kind="mean"))
+        return percentile(row.score, self.reference_scores)
 
     def best(self, count: int) -> list[Row]:
         """The `count` networks of the front with the highest scores, the best first."""

@@ -1,7 +1,5 @@
 """A network to train, from the space or from torchvision, and its training, whole or in parts."""
 
-import csv
-import io
 import re
 import time
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from app.atomic import write_text
+from app.atomic import csv_text, write_text
 from app.console import notice, progress_bar
 from app.data import ImageData, majority_share
 from app.data.dataset import fingerprint
@@ -205,18 +203,11 @@ def train_epochs(
                 # before `last.pt`: a kill in between repeats the epoch with the same outcome
                 if training.best is last_epoch:
                     save("best.pt", {**last_epoch, "network": training.average.state_dict()})
-                _write_curve(candidate.folder / "learning_curve.csv", training.history)
+                curve = csv_text(training.history[0], training.history)
+                write_text(candidate.folder / "learning_curve.csv", curve)
             if epoch_ended or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 save_all()
                 saved = time.monotonic()
             if epoch_ended:
                 report(training.history)
             advance(note=note)
-
-
-def _write_curve(path: Path, history: History) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, history[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_text(path, text.getvalue())

@@ -1,16 +1,15 @@
 """Trained networks side by side: a CSV of all that fit the study, a table of one recipe."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from app.atomic import write_text
+from app.atomic import csv_text, write_text
 from app.pareto import Row
 from app.trained import CONTINUED, Result
 
@@ -59,8 +58,7 @@ def comparison_table(results: Sequence[Result], rows: Sequence[Row]) -> Table:
 
 def write_comparison(path: Path, results: Sequence[Result], rows: Sequence[Row]) -> None:
     """Write the results as CSV, ranked by test accuracy among those of the same recipe."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    table: list[dict[str, Any]] = []
     ranks: Counter[str] = Counter()
     for result in sorted(results, key=lambda r: (str(r.full_recipe), -r.test_accuracy)):
         ranks[recipe := str(result.full_recipe)] += 1
@@ -75,10 +73,8 @@ def write_comparison(path: Path, results: Sequence[Result], rows: Sequence[Row])
             "arch": result.network,
             "folder": result.folder,
         }
-        if not text.tell():
-            writer.writerow(row)
-        writer.writerow(row.values())
-    write_text(path, text.getvalue())
+        table.append(row)
+    write_text(path, csv_text(table[0], table))
 
 
 def _name_and_score(result: Result, rows: Sequence[Row]) -> tuple[str, float | None]:

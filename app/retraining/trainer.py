@@ -51,6 +51,7 @@ class Trainer:
         self.data, self.space = open_data(config, self.paths, self.device, search=False)
         self.terms = self.data, recipe, seed, self.device
         """What all trainings share: the arguments of NetworkTraining after the network."""
+        self.training_definition = training_terms(self.data, recipe, seed)
         self.split = validation_split(self.data, recipe)
         self.storage = open_existing(config.storage_url, write=True)
         self.definition = study_definition(config, self.data)
@@ -61,10 +62,9 @@ class Trainer:
         self, chosen: Sequence[SelectedArch], baselines: Sequence[str] = ()
     ) -> list[Candidate]:
         """The networks to train. Raises InputError for a bad baseline."""
-        terms = training_terms(self.data, self.recipe, self.seed)
 
         def make(label: str, build: Callable[[], nn.Module], **own: Any) -> Candidate:
-            definition = own | terms
+            definition = own | self.training_definition
             folder = training_folder(self.paths.retrained, definition)
             return Candidate(label, build, definition, folder)
 
@@ -103,8 +103,7 @@ class Trainer:
         """Compare all results of this recipe, and write the report again."""
         with locks.writing(self.paths.retrained):
             results = read_results(self.paths.retrained, self.definition)
-            terms = training_terms(self.data, self.recipe, self.seed)
-            recipe = full_recipe(self.recipe, terms)
+            recipe = full_recipe(self.recipe, self.training_definition)
             if alike := [result for result in results if result.full_recipe == recipe]:
                 write_comparison(self.paths.comparison, results, self.rows)
                 out.print(comparison_table(alike, self.rows), soft_wrap=False)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.stats import percentileofscore
 
 from app.scores import MEASURES, PARTS
 
@@ -18,6 +19,11 @@ FLOOR = -20.0
 
 LOWEST = FLOOR * len(MEASURES)
 """The lowest composite, that of a degenerate architecture."""
+
+
+def percentile(score: float, reference: Sequence[float]) -> float:
+    """The share of the reference scores that are lower, in percent; ties count half."""
+    return float(percentileofscore(reference, score, kind="mean"))
 
 
 class LogQuantile:

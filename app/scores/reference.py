@@ -15,6 +15,7 @@ from app.console import progress_bar
 from app.errors import InputError
 from app.sampling import UNLIMITED, Repair, draw, stratified
 from app.scores import MEASURES
+from app.scores.composite import Composite
 from app.scores.scorer import Scorer, Scores
 from spaces import Space
 
@@ -36,6 +37,14 @@ class Reference:
         """Write JSON atomically, with a checksum: one changed digit would change every score."""
         values = vars(self)
         write_json(path, values | {"checksum": _checksum(values)})
+
+    def composites(self) -> list[float]:
+        """The composite score of each architecture, in the order of the sample.
+
+        Raises ValueError if a measure is finite for none of them.
+        """
+        scores = list(self.scores.values())
+        return list(map(Composite(scores), scores))
 
     @staticmethod
     def load(path: Path) -> "Reference":

@@ -133,14 +133,20 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
 def refuse(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Run a command that must be refused without a trace; returns what it says."""
     before = contents(folder)
-    assert main([argument.replace("{folder}", str(folder)) for argument in arguments]) == 2
+    error = refusal([argument.replace("{folder}", str(folder)) for argument in arguments], capsys)
+    assert contents(folder) == before
+    return error
+
+
+def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must be refused in one line, and return it."""
+    assert main(arguments) == 2
     said = capsys.readouterr()
     errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, said.err
     assert 10 < len(errors[0]) < 1000
     assert "Traceback" not in said.err + said.out
     assert "secret" not in said.err + said.out
-    assert contents(folder) == before
     return errors[0]
 
 

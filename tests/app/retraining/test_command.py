@@ -19,6 +19,7 @@ from app.retraining.candidate import train_candidate
 from app.supernet.checkpoint import load_checkpoint
 from app.trained import FORMAT
 from tests.app.data.helpers import write_folder
+from tests.app.test_bad_input import refusal
 from tests.app.test_run import ROOT
 
 QUICK = ["--epochs=1", "--batch-size=512"]
@@ -120,9 +121,7 @@ def test_bad_input_is_one_line_and_nothing_is_trained(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["retrain", *study, *options]) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ") and message in error
+    assert message in refusal(["retrain", *study, *options], capsys)
     assert not list(retrained(tmp_path).glob("*/*.pt"))
 
 

@@ -15,6 +15,7 @@ from app.errors import InputError
 from app.pareto import Row
 from app.retraining.choice import choose_best
 from app.retraining.select import rounds
+from tests.app.test_bad_input import refusal
 from tests.processes import start
 
 QUICK = ["--batch-size=512", "--epochs=4", "--candidates=4"]
@@ -146,9 +147,7 @@ def test_bad_input_is_one_line_and_nothing_is_trained(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["select", *study, *options]) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ") and message in error
+    assert message in refusal(["select", *study, *options], capsys)
     assert not retrained(tmp_path).exists()
 
 
