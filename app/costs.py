@@ -7,12 +7,18 @@ numbers of `search.activations`. `latency` is measured on this machine.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from app.config import CostName, SearchConfig
 from spaces import Space
 
 BYTES = {"float32": 4, "int8": 1}
+
+
+@lru_cache(maxsize=2**14)
+def _peak(space: Space, arch: str) -> int:
+    return space.peak_activations(arch)  # repairs ask again and again, and some spaces are slow
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ COSTS: dict[CostName, Cost] = {
         ),
         Cost(
             *("memory", "memory (kB)", "kB of activations", 1e3, 1, "memory"),
-            lambda space, arch, config: space.peak_activations(arch) * BYTES[config.activations],
+            lambda space, arch, config: _peak(space, arch) * BYTES[config.activations],
         ),
         Cost("latency", "latency (ms)", "ms", 1.0, 3, "latency_ms", None),
     )

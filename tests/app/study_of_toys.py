@@ -61,7 +61,7 @@ def make_search(
     """A search of that study, as `app.run` puts it together."""
     study, _, writer = create_study(sqlite_url(place) if isinstance(place, Path) else place)
     config = SearchConfig(sampler=sampler, population=8)
-    wrapped = create_sampler(config, Repair(space, None), writer.next_seed_offset())
+    wrapped = create_sampler(config, Repair(space, config), writer.next_seed_offset())
     return Search(study, writer, objective or MadeUp(space), wrapped, size)
 
 
