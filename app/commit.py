@@ -111,23 +111,6 @@ class StudyWriter:
             row.value_json = str(offset + 1)
             return offset
 
-    def adopt_trials(self, fingerprint: str) -> None:
-        """Give the fingerprint to trials of a version that stored none."""
-        own = select(TrialUserAttributeModel.trial_id)
-        with self._transaction() as session:
-            ids = session.scalars(
-                select(TrialModel.trial_id).where(
-                    TrialModel.study_id == self.study_id,
-                    TrialModel.trial_id.in_(own.where(TrialUserAttributeModel.key == "arch")),
-                    TrialModel.trial_id.not_in(
-                        own.where(TrialUserAttributeModel.key == FINGERPRINT)
-                    ),
-                )
-            )
-            rows = _attribute_rows([(i, {FINGERPRINT: fingerprint}) for i in ids])
-            if rows:
-                session.execute(insert(TrialUserAttributeModel), rows)
-
     def replace(self, successor: Study, old_name: str, queue: Iterable[dict[str, Any]]) -> None:
         """Give the study's name to an empty `successor`, with these choices queued there."""
         with self._transaction() as session:

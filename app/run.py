@@ -100,7 +100,7 @@ def search_study(
             bound = read_prepared(study) if has_trials(study) else None
             context = prepare(config, paths, device, data, space, bound)
             writer = stack.enter_context(closing(StudyWriter(url, study)))
-            bind(study, writer, context.prepared, searched)
+            bind(study, context.prepared, searched)
             stack.enter_context(locks.searching(url, config.name))
         ended = None
         if writer.count_complete(context.prepared.fingerprint) < config.search.trials:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 from torch import Tensor
 
-from app.commit import FINGERPRINT, StudyWriter
+from app.commit import FINGERPRINT
 from app.config import CostName, StudyConfig
 from app.costs import COSTS
 from app.definition import (
@@ -170,11 +170,11 @@ def read_prepared(study: Study) -> Prepared | None:
     return Prepared(**values)
 
 
-def bind(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> None:
+def bind(study: Study, here: Prepared, searched: bool) -> None:
     """Bind the study to its supernet and sample, under `locks.preparing`.
 
-    A study without trials that nobody is searching may be bound anew. Trials of a version that
-    stored no fingerprint get it. Raises InputError if the study is bound to others.
+    A study without trials that nobody is searching may be bound anew. Raises InputError if the
+    study is bound to others.
     """
     bound = read_prepared(study)
     if bound is not None and (searched or has_trials(study)):
@@ -184,7 +184,6 @@ def bind(study: Study, writer: StudyWriter, here: Prepared, searched: bool) -> N
             raise not_here("reference.json", study.study_name)
     study.set_user_attr(SHARED, here.__dict__)
     study.set_user_attr(FINGERPRINT, here.fingerprint)
-    writer.adopt_trials(here.fingerprint)
 
 
 def not_here(file: str, name: str) -> InputError:

@@ -166,17 +166,3 @@ def test_searches_are_counted(tmp_path: Path) -> None:
     study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
     assert [writer.next_seed_offset() for _ in range(3)] == [0, 1, 2]
     assert study.user_attrs == {FINGERPRINT: PRINT, "searches": 3}
-
-
-def test_trials_of_earlier_versions_are_adopted(tmp_path: Path, toy: Toy) -> None:
-    study, _, writer = create_study(sqlite_url(tmp_path / "a.db"))
-    old = create_trial(
-        values=[1.0, 1.0],
-        params=toy.encode("conv1-conv1-conv1"),
-        distributions=dict(toy.choices),
-        user_attrs={"arch": "conv1-conv1-conv1"},
-    )
-    study.add_trials([old, create_trial(values=[1.0, 1.0]), some_trial(toy)])
-    for _ in range(2):
-        writer.adopt_trials(PRINT)
-        assert writer.count_complete(PRINT) == 2
