@@ -3,10 +3,10 @@
 Operations run one after the other, in the order of `forward`, which is that of the exported graph.
 While one runs, its inputs, its output and all that later operations read are live, such as the
 input of a residual block. BatchNorm is folded, and an elementwise operation (activation function,
-sum, product) writes over an input of its size that nothing reads later, as onnxruntime lets it.
-Slices, padding and concatenations are copies. What leads to no output is left out, and an
-operation without weights that is repeated on the same inputs runs once, as exporters let it.
-Weights do not count, nor does the scratch space of a convolution.
+sum, product) writes over an input of its size that nothing reads later, as onnxruntime lets it;
+SiLU is one operation, to which onnxruntime fuses it. Slices, padding and concatenations are copies.
+What leads to no output is left out, and an operation without weights that is repeated on the same
+inputs runs once, as exporters let it. Weights do not count, nor the scratch space of a convolution.
 """
 
 from math import prod

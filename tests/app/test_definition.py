@@ -14,6 +14,12 @@ def test_the_first_difference_is_named() -> None:
         check_definition(STORED, {**STORED, "seed": 1}, "the study")
 
 
+def test_earlier_versions_stored_a_limit_that_was_not_set() -> None:
+    check_definition({**STORED, "search.max_flops": None}, STORED, "the study")
+    with pytest.raises(InputError, match=r"max_params = None, not 500000.0"):
+        check_definition(STORED, {**STORED, "search.max_params": 5e5}, "the study")
+
+
 @pytest.mark.parametrize("key", ["space fingerprint", "supernet.space fingerprint"])
 def test_a_changed_space_is_refused_and_an_unknown_one_believed(key: str) -> None:
     check_definition(STORED, {**STORED, key: "b"}, "the study")
