@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from app.atomic import remove_leftovers
-from app.database import is_sqlite
+from app.database import SECONDS_TO_WAIT_FOR_A_LOCK, is_sqlite
 
 MAX_BACKUPS = 3
 MAX_BACKUP_BYTES = 512 << 20
@@ -38,7 +38,7 @@ def back_up(url: URL) -> None:
     remove_leftovers(database.parent, f".{glob.escape(database.name)}.backup-*")
     try:
         with (
-            closing(sqlite3.connect(database, timeout=60)) as source,
+            closing(sqlite3.connect(database, timeout=SECONDS_TO_WAIT_FOR_A_LOCK)) as source,
             closing(sqlite3.connect(part)) as target,
         ):
             source.backup(target)

@@ -16,7 +16,7 @@ from app.errors import InputError
 HIDDEN = "***"
 """Stands for a password, as in SQLAlchemy."""
 
-SECONDS_TO_WAIT_FOR_A_LOCK = 60
+SECONDS_TO_WAIT_FOR_A_LOCK = 180
 
 _SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
 """Query options that may hold a password (`?password=…`)."""

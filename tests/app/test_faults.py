@@ -7,12 +7,14 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
@@ -20,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from app.ask_tell import Search
 from app.cli import main
 from app.supernet.checkpoint import load_checkpoint
-from tests.app.test_run import trials, wait_for_trials
+from tests.app.test_run import ROOT, trials, wait_for_trials
 from tests.processes import start
 
 LONG = ["--space", "longtoy", "--trials", "4000", "--sampler", "random"]
@@ -263,6 +265,31 @@ def test_damaged_files_are_set_aside_and_come_out_the_same(
     assert all(torch.equal(again[key], value) for key, value in supernet.items())
     assert (folder / "reference.json").read_text().split('"seconds"')[0] == reference
     assert [path.name for path in folder.glob(".*.part")] == [".front.csv.x.part"]
+
+
+@pytest.mark.system
+def test_a_bare_environment_that_makes_errors_of_warnings(tmp_path: Path) -> None:
+    """No HOME, no asserts, another working folder; `thop` warns when it is imported."""
+    small = [
+        "--image-size=16",
+        "--train-steps=0",
+        "--set=score.images=8",
+        "--set=score.reference=8",
+    ]
+    command = [str(ROOT / "main.py"), "--study=nasbench201", "--trials=4", *small]
+    process = subprocess.run(
+        [sys.executable, "-O", "-W", "error", *command],
+        cwd=tmp_path,
+        env={"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    study = optuna.load_study(
+        study_name="nasbench201", storage=f"sqlite:///{tmp_path}/runs/studies.db"
+    )
+    assert len(study.trials) == 4
 
 
 def test_the_same_seed_gives_the_same_study(arguments: list[str], tmp_path: Path) -> None:
