@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from app.commit import StudyWriter
 from app.console import notice, progress_bar
 from app.context import EvaluationContext
+from app.database import wait_for_server
 from app.interrupt import TimeIsUpError, stop_between_steps
 from app.objective import Objective
 from app.samplers import SpaceExhaustedError, SpaceSampler, create_sampler, with_log_costs
@@ -148,7 +149,7 @@ class Search:
 
     def refresh(self) -> None:
         """Read what earlier runs or other processes have added to the study."""
-        trials = self.study.get_trials(deepcopy=False)
+        trials = wait_for_server(lambda again: self.study.get_trials(deepcopy=False))
         new = [t for t in trials if t.number not in self._seen and t.state.is_finished()]
         self._seen.update(t.number for t in new)
         self._unfinished = len(trials) - len(self._seen)

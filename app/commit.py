@@ -29,7 +29,7 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from app.database import is_sqlite, open_write_engine
+from app.database import is_sqlite, open_write_engine, wait_for_server
 
 FINGERPRINT = "fingerprint"
 """The attribute of a trial that says which supernet and reference sample scored it."""
@@ -64,7 +64,13 @@ class StudyWriter:
         A trial with an id finishes the queued one of that id, unless somebody else has. Others
         get the next numbers. Raises StorageInternalError if the study is gone or was started
         again, and SQLAlchemyError if the database cannot be written; then nothing is inserted.
+        A server that is lost is waited for, and a commit whose answer was lost is looked up.
         """
+        return wait_for_server(lambda again: self._add(trials, fingerprint, total, again))
+
+    def _add(
+        self, trials: Sequence[FrozenTrial], fingerprint: str, total: int, again: bool
+    ) -> Committed:
         with self._transaction() as session:
             bound = self._attribute(session, FINGERPRINT)
             if bound is None or json.loads(bound.value_json) != fingerprint:
@@ -73,6 +79,8 @@ class StudyWriter:
             in_study = TrialModel.study_id == self.study_id
             rows: list[tuple[Any, FrozenTrial]] = []  # SQLAlchemy types columns, not values
             number = session.scalar(select(func.count()).where(in_study)) or 0
+            if again and (numbers := self._added(session, trials)):
+                return Committed(numbers, complete, number)
             for trial in trials:
                 if complete >= total:
                     break
@@ -160,6 +168,14 @@ class StudyWriter:
             )
         )
         return session.scalar(query) or 0
+
+    def _added(self, session: Session, trials: Sequence[FrozenTrial]) -> list[int]:
+        """The numbers of those that are in the database already."""
+        ours = {(trial.datetime_start, trial.datetime_complete) for trial in trials}
+        query = select(TrialModel).where(TrialModel.study_id == self.study_id)
+        rows: Iterable[Any] = session.scalars(query)
+        # to the microsecond: no other process has the same pair
+        return [r.number for r in rows if (r.datetime_start, r.datetime_complete) in ours]
 
     def _attribute(self, session: Session, key: str) -> Any:
         query = select(StudyUserAttributeModel).where(

@@ -3,20 +3,28 @@
 import os
 import re
 import sqlite3
+import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from app.console import notice
 from app.errors import InputError
+
+T = TypeVar("T")
 
 HIDDEN = "***"
 """Stands for a password, as in SQLAlchemy."""
 
 SECONDS_TO_WAIT_FOR_A_LOCK = 180
+SECONDS_TO_WAIT_FOR_A_SERVER = 180
+SECONDS_BETWEEN_TRIES = 1.0
 
 _SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
 """Query options that may hold a password (`?password=…`)."""
@@ -123,6 +131,36 @@ def reason(error: Exception, url: URL) -> str:
         if secret:
             line = re.sub(rf"(?<!\w){re.escape(str(secret))}(?!\w)", HIDDEN, line)
     return line
+
+
+def wait_for_server(call: Callable[[bool], T]) -> T:
+    """Call `call(False)`, and `call(True)` after each time that a server was lost in it.
+
+    Gives up three minutes after the first loss, and raises the last error. Whether a lost commit
+    has happened is for the call to look up.
+    """
+    until = float("inf")
+    for tries in count():
+        try:
+            return call(tries > 0)
+        except Exception as error:
+            if not _is_lost(error) or time.monotonic() > until:
+                raise
+            if tries == 0:
+                until = time.monotonic() + SECONDS_TO_WAIT_FOR_A_SERVER
+                notice("The connection to the database is lost; trying again for 3 minutes …")
+            time.sleep(SECONDS_BETWEEN_TRIES)
+    raise AssertionError
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether a connection to a server broke, or none can be made now."""
+    cause = error if isinstance(error, DBAPIError) else error.__cause__  # in one of Optuna's
+    return (
+        isinstance(cause, DBAPIError)
+        and (isinstance(cause, OperationalError) or cause.connection_invalidated)
+        and not isinstance(cause.orig, sqlite3.Error)
+    )
 
 
 def engine_options(url: URL) -> dict[str, Any]:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import ReadWriteLock, Timeout
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import Connection, Engine, create_engine, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
@@ -57,6 +58,7 @@ class _AdvisoryLock:
         engine = create_engine(url, **engine_options(url) | {"poolclass": NullPool})
         configure(engine)
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        _refuse_pooled_transactions(engine, self._connection)
         digest = hashlib.sha256(f"bnnas {name}".encode()).digest()
         self._key = int.from_bytes(digest[:8], signed=True)
 
@@ -66,6 +68,24 @@ class _AdvisoryLock:
 
     def release(self) -> None:
         self._connection.close()  # the session ends, and its locks with it
+
+
+def _refuse_pooled_transactions(engine: Engine, connection: Connection) -> None:
+    """Raises InputError behind a pooler that gives each transaction another session of the server.
+
+    A lock taken there would stay with a session that others use, and hold nothing.
+    """
+    pid = select(func.pg_backend_pid())
+    session = connection.scalar(pid)
+    driver: Any = connection.connection.driver_connection
+    if session == driver.info.backend_pid:
+        return  # no pooler, which would have told a number of its own
+    with engine.connect() as other:  # keeps a session until its transaction ends
+        if session == other.scalar(pid) or session != connection.scalar(pid):
+            raise InputError(
+                "the storage is a pooler in transaction mode, which loses locks: let it pool "
+                "sessions (pool_mode = session), or give the address of PostgreSQL itself"
+            )
 
 
 _Lock = _FileLock | _AdvisoryLock

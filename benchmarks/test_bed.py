@@ -89,7 +89,6 @@ class Host:
         clock: list[object] = []
         if self.seconds_ahead and FAKETIME.exists():
             clock = ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME=+{self.seconds_ahead}s"]
-            clock += ["FAKETIME_DONT_FAKE_MONOTONIC=1"]
         words = ["ip", "netns", "exec", self.namespace, "setpriv", *account, *clock, *command]
         environ = {**os.environ, "HOME": str(self.folder), "USER": f"host{self.number}"}
         environ |= dict(env or {})
@@ -150,10 +149,12 @@ class Database:
             cursor = connection.execute(sql)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
-    def url(self, database: str, port: int = PORT, at: Host | None = None) -> str:
-        """The URL of a database there; with `at`, over its socket, for this process."""
-        if at is None:
-            return f"postgresql://postgres@{self.host.address}:{port}/{database}"
+    def url(self, database: str, port: int = PORT) -> str:
+        """The URL of a database there, for the other hosts."""
+        return f"postgresql://postgres@{self.host.address}:{port}/{database}"
+
+    def own_url(self, database: str) -> str:
+        """The URL for this process, which is on no host: the server's socket."""
         return f"postgresql://postgres@/{database}?host={self.host.folder}"
 
     def delayed(self, milliseconds: float) -> int:
