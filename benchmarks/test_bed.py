@@ -4,17 +4,23 @@ A host has an address, an account and a folder of its own, and a clock that may 
 can be cut. Needs root, iproute2 and util-linux, and for the clocks libfaketime (Debian: `apt-get
 install faketime`). The bridge is in a namespace too, so nothing of the machine's own network is
 changed, and removing the namespaces removes everything.
+
+Functions run on a host in a fork of this process, which has imported everything already. Programs
+are executed, under the host's clock.
 """
 
+import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +33,10 @@ FIRST_UID = 64000
 DATABASE_UID = 65534  # PostgreSQL refuses root, and accounts without a name; this is `nobody`
 PORT = 5432
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP = 28, 4
+
 
 class NotAllowedError(Exception):
     """This machine or this user may make no namespaces."""
@@ -36,15 +46,13 @@ class NotAllowedError(Exception):
 class Command:
     """A process on a host, and the file that has all it prints."""
 
-    process: subprocess.Popen[bytes]
+    process: ForkProcess
     log: Path
 
     def wait(self, seconds: float) -> int | None:
         """Its exit status; None if it goes on for longer."""
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        self.process.join(seconds)
+        return self.process.exitcode
 
     @property
     def text(self) -> str:
@@ -55,7 +63,7 @@ class Command:
     def fault(self) -> str | None:
         """What is wrong with its end: it must have status 0, or 1 and one line that says why."""
         errors = [line for line in self.text.splitlines() if line.startswith("error: ")]
-        status = self.process.poll()
+        status = self.process.exitcode
         fine = status == 0 or (status == 1 and len(errors) == 1)
         if fine and "Traceback" not in self.text:
             return None
@@ -79,30 +87,50 @@ class Host:
         """Its address, which the other hosts reach."""
         return f"{NETWORK}{self.number}"
 
-    def start(self, command: Sequence[object], env: Mapping[str, str] | None = None) -> Command:
-        """Start a command under the host's account; it may read everything, as Python's files."""
-        keep = "+dac_read_search"
-        account = ["--reuid", self.uid, "--regid", self.uid, "--clear-groups"]
-        account += ["--inh-caps", keep, "--ambient-caps", keep]
-        if self.uid == DATABASE_UID:
-            account = account[:5]
-        clock: list[object] = []
-        if self.seconds_ahead and FAKETIME.exists():
-            clock = ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME=+{self.seconds_ahead}s"]
-        words = ["ip", "netns", "exec", self.namespace, "setpriv", *account, *clock, *command]
-        environ = {**os.environ, "HOME": str(self.folder), "USER": f"host{self.number}"}
-        environ |= dict(env or {})
+    def call(self, function: Callable[[], int | None], own_account: bool = True) -> Command:
+        """Call a function on the host, in a process that ends with the status it returns.
+
+        It keeps the rights of root, so the account only shows in the files it makes.
+        """
         log = self.folder / f"{len(self.started)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [str(word) for word in words], cwd=ROOT, env=environ, stdout=output, stderr=output
-            )
+
+        def run() -> None:
+            with Path(f"/run/netns/{self.namespace}").open() as file:
+                if LIBC.setns(file.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+            with log.open("wb", buffering=0) as output:
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+            sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1) for n in (1, 2))
+            if own_account:
+                LIBC.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+                os.setgroups([])
+                os.setgid(self.uid)
+                os.setuid(self.uid)
+            os.environ |= {"HOME": str(self.folder), "USER": f"host{self.number}"}
+            os._exit(function() or 0)
+
+        process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
+        process.start()
         self.started.append(Command(process, log))
         return self.started[-1]
 
-    def python(self, *words: object, env: Mapping[str, str] | None = None) -> Command:
-        """Start a Python program of the repository."""
-        return self.start([sys.executable, *words], env)
+    def execute(self, *words: object) -> Command:
+        """Execute a program under the host's account and clock.
+
+        It may read everything, such as Python's files, and write only what the account may.
+        """
+        account: list[object] = ["--reuid", self.uid, "--regid", self.uid, "--clear-groups"]
+        if self.uid != DATABASE_UID:
+            account += [f"--{kind}-caps=+dac_read_search" for kind in ("inh", "ambient")]
+        if self.seconds_ahead and FAKETIME.exists():
+            account += ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME=+{self.seconds_ahead}s"]
+        program = ["setpriv", *map(str, account), *map(str, words)]
+        return self.call(lambda: os.execvp("setpriv", program), own_account=False)
+
+    def pids(self) -> list[int]:
+        """The processes on the host."""
+        return [int(pid) for pid in _ip("netns", "pids", self.namespace).split()]
 
     def cut(self) -> None:
         """Cut the link where the host cannot see it: packets vanish, and nothing else happens."""
@@ -124,16 +152,16 @@ class Database:
     def control(self, *words: str) -> None:
         """Run pg_ctl, such as `restart -m fast`. Raises RuntimeError if it fails."""
         log = str(self.host.folder / "server.log")
-        ended = self.host.start(
-            [self.programs / "pg_ctl", *words, "-w", "-D", self.data, "-l", log]
+        ended = self.host.execute(
+            self.programs / "pg_ctl", *words, "-w", "-D", self.data, "-l", log
         )
         if ended.wait(120):
             raise RuntimeError(f"pg_ctl {' '.join(words)}: {ended.text}")
 
     def create(self) -> None:
         """Make the server, and start it."""
-        initdb = [self.programs / "initdb", "-U", "postgres", "--auth=trust", "-D", self.data]
-        ended = self.host.start(initdb)
+        options = ("-U", "postgres", "--auth=trust", "-D", self.data)
+        ended = self.host.execute(self.programs / "initdb", *options)
         if ended.wait(120):
             raise RuntimeError(f"initdb: {ended.text}")
         with (self.data / "postgresql.conf").open("a") as file:
@@ -161,7 +189,7 @@ class Database:
         """The port of a proxy to the server, so many milliseconds away."""
         port = PORT + 1 + int(milliseconds * 10)
         proxy = ROOT / "benchmarks" / "delay_proxy.py"
-        self.host.python(proxy, port, PORT, milliseconds)
+        self.host.execute(sys.executable, proxy, port, PORT, milliseconds)
         time.sleep(1)
         return port
 
@@ -184,7 +212,7 @@ class TestBed:
         for host in self.hosts:
             for command in host.started:
                 command.process.kill()
-                command.process.wait()
+                command.process.join()
             host.join()
 
 

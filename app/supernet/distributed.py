@@ -25,6 +25,10 @@ from app.errors import InputError
 
 SECONDS_BETWEEN_LOOKS = 0.05
 MAX_WAIT = timedelta(days=1)  # for a process that downloads the data or waits for a lock
+MAX_STEP = timedelta(minutes=5)  # for a step, or a lost connection would be waited for all day
+
+_steps: Any = None
+"""The processes again, for what they exchange in every step."""
 
 
 @contextmanager
@@ -33,8 +37,10 @@ def process_group() -> Iterator[None]:
 
     Raises ConnectionError if another process has ended.
     """
+    global _steps
     try:
         dist.init_process_group("gloo", timeout=MAX_WAIT)
+        _steps = dist.new_group(backend="gloo", timeout=MAX_STEP)
         console.quiet = dist.get_rank() > 0
         with redirect_stdout(StringIO()) if console.quiet else nullcontext():
             yield
@@ -58,9 +64,14 @@ def process_group() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Disconnect this process from the others, if there are any."""
+    """Disconnect this process from the others, if there are any, and take the cores they had.
+
+    torchrun gives each of several processes of a machine one thread.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+        if int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:
+            torch.set_num_threads(os.cpu_count() or 1)
 
 
 def rank() -> int:
@@ -119,7 +130,8 @@ def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
 
     Parameters that none of them has used keep no gradient, so optimisers leave them alone.
     """
-    group = dist.new_group(backend=dist.get_default_backend_for_device(device))
+    backend = dist.get_default_backend_for_device(device)
+    group = dist.new_group(backend=backend, timeout=MAX_STEP)
     return DistributedDataParallel(model, process_group=group, find_unused_parameters=True)
 
 
@@ -127,7 +139,7 @@ def mean(value: float) -> float:
     """The mean over all processes."""
     total = torch.tensor(value, dtype=torch.float64)
     if dist.is_initialized():
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=_steps)
     return total.item() / world_size()
 
 

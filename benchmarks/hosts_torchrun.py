@@ -1,0 +1,117 @@
+"""torchrun over two hosts: the supernet of one process, dead ranks, and lost links."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from hosts_job import SECONDS_TO_END, Job, print_row
+from test_bed import Command, Host, TestBed
+
+from app.cli import main as bnnas
+from app.supernet.checkpoint import load_checkpoint
+
+STEPS = 300
+
+
+class Training:
+    """A supernet, trained by one process or by two hosts that share a folder."""
+
+    def __init__(self, bed: TestBed, name: str, steps: int = STEPS) -> None:
+        self.job = Job(bed, f"torchrun_{name}", 8)
+        self.hosts = [bed.main, bed.workers[1]]
+        self.runs = bed.main.folder.parent / "shared" / name
+        study = ("--study-name", name, "--runs", self.runs, "--train-steps", steps)
+        self.words = self.job.main(*study)
+        self.file = self.runs / name / "supernet.pt"
+
+    def alone(self) -> Command:
+        """Train in one process."""
+        return self.hosts[0].call(lambda: bnnas(self.words), own_account=False)
+
+    def torchrun(self) -> list[Command]:
+        """Train on two hosts, one process each; root's account, for the folder is shared."""
+        return [self._torchrun(host) for host in self.hosts]
+
+    def _torchrun(self, host: Host) -> Command:
+        at = f"--rdzv_endpoint={self.hosts[0].address}:29500"
+        options = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_id=1", "--rdzv_backend=c10d", at)
+        words = ["torch.distributed.run", *options, f"--local_addr={host.address}", "main.py"]
+
+        def run() -> None:
+            os.environ["GLOO_SOCKET_IFNAME"] = "eth0"
+            os.execv(sys.executable, [sys.executable, "-m", *words, *self.words])
+
+        return host.call(run, own_account=False)
+
+    def wait_for_training(self, commands: list[Command]) -> None:
+        """Wait until the first steps are done."""
+        found = "Training in 2 processes"
+        self.job.wait_until(lambda: any(found in c.text for c in commands), "training")
+        time.sleep(5)
+
+    def signal_rank(self, host: Host, number: int) -> None:
+        """Send a signal to the host's process of the training, not to torchrun itself."""
+        for pid in host.pids():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"main.py" in words and b"torch.distributed.run" not in words:
+                os.kill(pid, number)
+
+    def row(self, what: str, commands: list[Command], other: "Training | None" = None) -> None:
+        """Wait for the commands, compare the supernet with another's, and print a row."""
+        begun = time.monotonic()
+        ends = [command.wait(SECONDS_TO_END + 100) for command in commands]
+        lines = [n for c in commands for n in c.text.splitlines() if n.startswith("error: ")]
+        outcome = f"status {'/'.join(map(str, ends))}; {'; '.join(lines) or 'no error'}"
+        if other is not None:
+            a, b = (load_checkpoint(t.file)["supernet"] for t in (self, other))
+            apart = max(float((a[k] - b[k]).norm() / b[k].norm().clamp(min=1e-3)) for k in b)
+            outcome += f"; {apart:.1e} from the supernet of one process"
+            Job.faults += apart > 1e-4
+        Job.faults += None in ends or (other is not None and any(ends)) or len(lines) > 1
+        self.job.bed.end_commands()
+        print_row(what, outcome, time.monotonic() - begun)
+
+
+def torchrun(bed: TestBed) -> None:
+    """Two hosts, a rank killed, a link cut for good, and another number of ranks."""
+    one = Training(bed, "one")
+    one.row("1 process", [one.alone()])
+    two = Training(bed, "two")
+    two.row("2 hosts", two.torchrun(), one)
+
+    three = Training(bed, "three")
+    commands = three.torchrun()
+    three.wait_for_training(commands)
+    three.signal_rank(three.hosts[1], signal.SIGTERM)
+    three.row("a rank interrupted", commands)
+    three.row("1 process goes on", [three.alone()], one)
+
+    long = Training(bed, "long", steps=10**5)
+    commands = long.torchrun()
+    long.wait_for_training(commands)
+    long.signal_rank(long.hosts[1], signal.SIGKILL)
+    long.row("a rank killed", commands)
+    commands = long.torchrun()
+    long.wait_for_training(commands)
+    long.hosts[1].cut()
+    long.row("link cut for good", commands)
+
+
+def torchrun_speed(bed: TestBed) -> None:
+    """Steps a second of 2 hosts with 1 thread each against 1 process with 2 threads, in turns."""
+    ratios = []
+    for turn in range(3):
+        seconds = []
+        for name, hosts in (("one", 1), ("two", 2)):
+            training = Training(bed, f"{name}_{turn}", steps=400)
+            os.environ["OMP_NUM_THREADS"] = str(3 - hosts)
+            torch.set_num_threads(3 - hosts)
+            commands = training.torchrun() if hosts == 2 else [training.alone()]
+            training.row(f"{name}, turn {turn + 1}", commands)
+            seconds.append(load_checkpoint(training.file)["seconds"])
+        ratios.append(seconds[0] / seconds[1])
+    print(f"2 ranks × 1 thread against 1 × 2 threads: {median(ratios):.2f} times as fast {ratios}")
