@@ -93,6 +93,7 @@ class Host:
         It keeps the rights of root, so the account only shows in the files it makes.
         """
         log = self.folder / f"{len(self.started)}.log"
+        log.touch()
 
         def run() -> None:
             with Path(f"/run/netns/{self.namespace}").open() as file:

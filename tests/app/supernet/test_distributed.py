@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +202,12 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(
     assert in_two_processes(process) == [10, 10]
 
 
-def test_a_killed_process_is_reported(toy: Toy, digits: ImageData, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_is_killed_or_out_of_reach_is_reported(
+    number: int, toy: Toy, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "MAX_STEP", timedelta(seconds=10))
+
     def process(rank: int) -> str:
         with pytest.raises(ConnectionError) as error, distributed.process_group():
             training = make(toy, digits, steps=10_000)
@@ -209,14 +216,26 @@ def test_a_killed_process_is_reported(toy: Toy, digits: ImageData, tmp_path: Pat
 
             def check() -> None:
                 if rank == 0 and training.step_count == 5:
-                    os.kill(other, signal.SIGKILL)
+                    os.kill(other, number)
 
             train_supernet(training, tmp_path / "s.pt", {}, check)
+        with suppress(ProcessLookupError):
+            os.kill(other, signal.SIGKILL)
         return str(error.value)
 
     line, killed = in_two_processes(process)
     assert killed is None
     assert re.fullmatch("another process has ended .*run the same command again.*", line)
+
+
+def test_who_goes_on_takes_all_cores() -> None:
+    def process(rank: int) -> int:
+        os.environ["LOCAL_WORLD_SIZE"] = "2"
+        with distributed.process_group():
+            distributed.leave()
+            return torch.get_num_threads()
+
+    assert in_two_processes(process) == [os.cpu_count()] * 2
 
 
 def trials(runs: Path, name: str) -> int:
