@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, PendingRollbackError
 from sqlalchemy.pool import NullPool
 
 from app.console import notice
@@ -156,6 +156,8 @@ def wait_for_server(call: Callable[[bool], T]) -> T:
 def _is_lost(error: Exception) -> bool:
     """Whether a connection to a server broke, or none can be made now."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__  # in one of Optuna's
+    if isinstance(cause, PendingRollbackError):  # Optuna went on after the loss
+        return True
     return (
         isinstance(cause, DBAPIError)
         and (isinstance(cause, OperationalError) or cause.connection_invalidated)

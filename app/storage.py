@@ -35,6 +35,8 @@ MAX_BYTES_TO_CHECK = 64 << 20
 """An SQLite file up to this size is checked for damage, which takes about a second."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+# it would print the whole query that a lost connection interrupts
+optuna.logging.get_logger("optuna.storages._rdb.storage").setLevel(optuna.logging.ERROR)
 
 
 def open_storage(url: URL) -> BaseStorage:

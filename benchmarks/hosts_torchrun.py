@@ -37,8 +37,10 @@ class Training:
         return [self._torchrun(host) for host in self.hosts]
 
     def _torchrun(self, host: Host) -> Command:
-        at = f"--rdzv_endpoint={self.hosts[0].address}:29500"
-        options = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_id=1", "--rdzv_backend=c10d", at)
+        # by itself torchrun goes by the name of the host, and all hosts here have one name
+        meeting = [f"--rdzv_conf=is_host={int(host is self.hosts[0])}"]
+        meeting += [f"--rdzv_endpoint={self.hosts[0].address}:29500", "--rdzv_backend=c10d"]
+        options = ["--nnodes=2", "--nproc_per_node=1", "--rdzv_id=1", *meeting]
         words = ["torch.distributed.run", *options, f"--local_addr={host.address}", "main.py"]
 
         def run() -> None:

@@ -17,7 +17,7 @@ from app import locks
 from app.cli import main
 from app.commit import StudyWriter
 from app.database import parse_url
-from tests.app.study_of_toys import PRINT, create_study, some_trial
+from tests.app.study_of_toys import PRINT, create_study, make_search, some_trial
 from tests.toy import Toy
 
 pytestmark = pytest.mark.system
@@ -54,6 +54,26 @@ def test_a_batch_whose_connection_breaks_is_added_once(
     assert [t.user_attrs["arch"] for t in study.trials[1:]] == [t.user_attrs["arch"] for t in batch]
     writer.add_trials([some_trial(toy)], PRINT, 10)
     assert [t.number for t in study.trials] == [0, 1, 2, 3]
+
+
+def test_trials_whose_reading_breaks_are_read_again(
+    postgresql: str, toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.database.SECONDS_BETWEEN_TRIES", 0)
+    _, _, writer = create_study(parse_url(postgresql))
+    search = make_search(parse_url(postgresql), toy)
+    writer.add_trials([some_trial(toy), some_trial(toy)], PRINT, 10)
+    broken = []
+
+    def on_execute(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
+        if "FROM trial_params" in statement and not broken:
+            broken.append(statement)
+            cursor.connection.close()
+
+    event.listen(search.study._storage._backend.engine, "before_cursor_execute", on_execute)
+    search.refresh()
+    assert broken and len(search.memory.trials) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_server_that_stays_away_is_given_up(
