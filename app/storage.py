@@ -1,5 +1,6 @@
 """The database of trials as an Optuna storage: one for all studies."""
 
+import logging
 import os
 import shlex
 import sqlite3
@@ -35,8 +36,8 @@ MAX_BYTES_TO_CHECK = 64 << 20
 """An SQLite file up to this size is checked for damage, which takes about a second."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-# it would print the whole query that a lost connection interrupts
-optuna.logging.get_logger("optuna.storages._rdb.storage").setLevel(optuna.logging.ERROR)
+for name in ("optuna.storages._rdb.storage", "psycopg"):  # else a lost connection prints its query
+    logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def open_storage(url: URL) -> BaseStorage:

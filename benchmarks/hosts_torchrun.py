@@ -14,7 +14,8 @@ from test_bed import Command, Host, TestBed
 from app.cli import main as bnnas
 from app.supernet.checkpoint import load_checkpoint
 
-STEPS = 300
+STEPS = 12
+"""As many as the tests compare: rounding errors grow tenfold every few dozen steps."""
 
 
 class Training:
@@ -85,12 +86,12 @@ def torchrun(bed: TestBed) -> None:
     two = Training(bed, "two")
     two.row("2 hosts", two.torchrun(), one)
 
-    three = Training(bed, "three")
+    three = Training(bed, "three", steps=300)
     commands = three.torchrun()
     three.wait_for_training(commands)
     three.signal_rank(three.hosts[1], signal.SIGTERM)
     three.row("a rank interrupted", commands)
-    three.row("1 process goes on", [three.alone()], one)
+    three.row("1 process goes on", [three.alone()])
 
     long = Training(bed, "long", steps=10**5)
     commands = long.torchrun()
