@@ -60,7 +60,7 @@ def compare(trainings: Trainings, budget: float) -> None:
 
     with stop_between_steps() as check:
 
-        def train(way: str, network: str, seed: int, epochs: float) -> Result:
+        def train(way: str, network: str, seed: int, epochs: int) -> Result:
             result = trainings.train(trainings.candidate(network, seed), check)
             if result is None:
                 raise RuntimeError(f"another process trains {network} with seed {seed}")
@@ -68,27 +68,26 @@ def compare(trainings: Trainings, budget: float) -> None:
                 record(result, budget, way, epochs, trainer.config.dataset_name)
             return result
 
-        baselines = {
-            "MobileNetV2": scaled("mobilenet_v2", trainer.space, budget),
-            "MobileNetV3-Small": scaled("mobilenet_v3_small", trainer.space, budget),
-        }
-        for seed in SEEDS:
-            for way, network in baselines.items():
-                train(way, network, seed, 0)
         best = choose_best(trainer.rows, {"flops": budget}, CANDIDATES, ["flops"])
-        for seed in SEEDS:
-            train("best score", best[0].arch, seed, 0)
+        chosen = {
+            "best score": (best[0].arch, 0),
+            "MobileNetV2": (scaled("mobilenet_v2", trainer.space, budget), 0),
+            "MobileNetV3-Small": (scaled("mobilenet_v3_small", trainer.space, budget), 0),
+        }
+        for way, (network, epochs) in chosen.items():
+            train(way, network, SEEDS[0], epochs)
+        halving = SuccessiveHalving(trainer, best)
+        winner = halving.run(check).definition["network"]
+        trained = sum(len(accuracies(trial)) for trial in halving.trials.read().values())
         repair, rng = Repair(trainer.space, SearchConfig(max_flops=budget)), Random(f"{budget}")
         drawn = [repair(draw(trainer.space, rng)[0], rng) for _ in range(RANDOM)]
         known = [train("random", arch, 0, 0) for _, arch in filter(None, drawn)]
-        halving = SuccessiveHalving(trainer, best)
-        winner = halving.run(check)
-        trained = sum(len(accuracies(trial)) for trial in halving.trials.read().values())
+        lucky = max(known, key=lambda result: result.validation_accuracy).network
+        chosen["select"] = winner, trained
+        chosen["best of 8 random"] = lucky, RANDOM * RECIPE.epochs
         for seed in SEEDS:
-            train("select", winner.definition["network"], seed, trained)
-        winner_of_random = max(known, key=lambda result: result.validation_accuracy)
-        for seed in SEEDS:
-            train("best of 8 random", winner_of_random.network, seed, RANDOM * RECIPE.epochs)
+            for way, (network, epochs) in chosen.items():
+                train(way, network, seed, epochs)
 
 
 def scaled(name: str, space: Space, budget: float) -> str:
@@ -101,10 +100,10 @@ def scaled(name: str, space: Space, budget: float) -> str:
     )
 
 
-def record(result: Result, budget: float, way: str, epochs: float, dataset: str) -> None:
+def record(result: Result, budget: float, way: str, epochs: int, dataset: str) -> None:
     """Add a row to the table, or replace it."""
     own = {"dataset": dataset, "budget": f"{budget:.0f}", "way": way}
-    row: dict[str, Any] = own | columns(result) | {"epochs to choose": f"{epochs:g}"}
+    row: dict[str, Any] = own | columns(result) | {"epochs to choose": f"{epochs}"}
     keys = (*own, "arch", "seed")
     same = [str(row[key]) for key in keys]
     rows = [known for known in table() if [known[key] for key in keys] != same]

@@ -3,8 +3,10 @@
     python benchmarks/mobilenet_truth.py --dataset FOLDER
 
 Random networks, networks evenly spaced in their multiply–adds, and networks of the front of a
-study, which is searched first, train from scratch with one recipe; ten of them with three seeds.
-Kill it and run it again at will; two processes with the same command share the work. Then:
+study, which is searched first, train from scratch with one recipe. With three seeds train ten of
+the random ones, the smallest of the front, and random ones of the same cost: is a small network
+with a high score better than chance? Kill it and run it again at will; two processes with the same
+command share the work. Then:
 
     python main.py rank --study small --runs runs/truth --column test_accuracy \
         --table benchmarks/data/mobilenet-truth.csv
@@ -22,11 +24,12 @@ from small_mobilenets import Runs, Trainings, columns, searched_study, write_tab
 from app.exit_status import run_command
 from app.interrupt import stop_between_steps
 from app.pareto import pareto_front
-from app.sampling import Repair, draw, stratified
+from app.sampling import Repair, draw, steer, stratified
 from app.trained import read_result
 from spaces import Space
 
 RANDOM, STRATIFIED, FRONT = 30, 15, 15
+SMALLEST, TOLERANCE = 3, 1.05
 NOISE_NETWORKS, NOISE_SEEDS = 10, (1, 2)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -46,14 +49,28 @@ def main(dataset: Dataset, runs: Runs = Path("runs/truth"), device: str = "auto"
     trainings = Trainings(searched_study(dataset, runs, device))
     trainer = trainings.trainer(0)
     front = [row.arch for row in pareto_front(trainer.rows)]
-    todo = [(job, trainings.candidate(job.arch, job.seed)) for job in jobs(trainer.space, front)]
+    listed = smallest(trainer.space, front) + jobs(trainer.space, front)
+    jobs_by_training: dict[tuple[str, int], Job] = {}
+    for job in listed:
+        jobs_by_training.setdefault((job.arch, job.seed), job)  # a network is in one group
+    todo = [(job, trainings.candidate(job.arch, job.seed)) for job in jobs_by_training.values()]
     with stop_between_steps() as check:
         for number, (job, candidate) in enumerate(todo, 1):
             print(f"{number}/{len(todo)} {job.group} {job.arch}", flush=True)
             trainings.train(candidate, check)
             results = [(job, read_result(candidate.folder)) for job, candidate in todo]
-            rows = [columns(r) | {"group": job.group} for job, r in results if r]
+            rows = [{"group": job.group} | columns(r) for job, r in results if r]
             write_table("mobilenet-truth.csv", rows)
+
+
+def smallest(space: Space, front: list[str]) -> list[Job]:
+    """The cheapest of the front, and a random network at the cost of each."""
+    repair, rng, found = Repair(space), Random("smallest"), []
+    for arch in front[:SMALLEST]:
+        cost = space.cost(arch).macs
+        _, other = steer(repair, draw(space, rng), rng, cost / TOLERANCE, cost * TOLERANCE)
+        found += [("smallest", arch), ("as small", other)]
+    return [Job(*each, seed) for seed in (0, *NOISE_SEEDS) for each in found]
 
 
 def jobs(space: Space, front: list[str]) -> list[Job]:
