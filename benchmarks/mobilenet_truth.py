@@ -13,19 +13,22 @@ command share the work. Then:
 """
 
 import sys
+from collections import defaultdict
 from pathlib import Path
 from random import Random
+from statistics import fmean, variance
 from typing import NamedTuple
 
 import typer
 from ground_truth import Dataset
-from small_mobilenets import Runs, Trainings, columns, searched_study, write_table
+from scipy.stats import kendalltau
+from small_mobilenets import RECIPE, Runs, Trainings, columns, searched_study, write_table
 
 from app.exit_status import run_command
 from app.interrupt import stop_between_steps
 from app.pareto import pareto_front
 from app.sampling import Repair, draw, steer, stratified
-from app.trained import read_result
+from app.trained import Result, read_result
 from spaces import Space
 
 RANDOM, STRATIFIED, FRONT = 30, 15, 15
@@ -58,9 +61,34 @@ def main(dataset: Dataset, runs: Runs = Path("runs/truth"), device: str = "auto"
         for number, (job, candidate) in enumerate(todo, 1):
             print(f"{number}/{len(todo)} {job.group} {job.arch}", flush=True)
             trainings.train(candidate, check)
-            results = [(job, read_result(candidate.folder)) for job, candidate in todo]
-            rows = [{"group": job.group} | columns(r) for job, r in results if r]
+            read = [(job, read_result(candidate.folder)) for job, candidate in todo]
+            results = [(job.group, result) for job, result in read if result]
+            rows = [{"group": group} | columns(result) for group, result in results]
             write_table("mobilenet-truth.csv", rows)
+    print(summary(results))
+
+
+def summary(results: list[tuple[str, Result]]) -> str:
+    """The groups, the noise between seeds, and how early an epoch ranks as the end does."""
+    lines, groups = [], defaultdict(list)
+    by_network: dict[str, list[float]] = defaultdict(list)
+    for group, result in results:
+        groups[group].append(result)
+        by_network[result.network].append(100 * result.test_accuracy)
+    for group, found in groups.items():
+        accuracy = fmean(100 * result.test_accuracy for result in found)
+        flops = fmean(result.flops / 1e6 for result in found)
+        lines.append(f"{group:<12}{len(found):>4} trainings  {flops:6.2f} M  {accuracy:6.2f} %")
+    variances = [variance(values) for values in by_network.values() if len(values) > 1]
+    if variances:
+        lines.append(f"standard deviation between seeds: {fmean(variances) ** 0.5:.2f} points")
+    first = [result for _, result in results if result.seed == 0]
+    final = [result.test_accuracy for result in first]
+    for epoch in range(RECIPE.epochs):
+        early = [result.history[epoch]["validation_accuracy"] for result in first]
+        tau = kendalltau(early, final).statistic
+        lines.append(f"epoch {epoch + 1}: Kendall tau of validation and final test {tau:.3f}")
+    return "\n".join(lines)
 
 
 def smallest(space: Space, front: list[str]) -> list[Job]:
