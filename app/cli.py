@@ -9,7 +9,7 @@ import typer
 from app import PROGRAM
 from app.errors import InputError
 from app.exit_status import UNDER_TORCHRUN, run_program
-from app.options import FILES, OPTIONS, STORED, Timeout, recipe_options, study_options
+from app.options import FILES, LIMITS, OPTIONS, STORED, Timeout, recipe_options, study_options
 from app.trained import Recipe
 
 app = typer.Typer(
@@ -128,14 +128,11 @@ def retrain(
 
 @app.command(epilog=f"Example: {PROGRAM} select --study mobilenet --max-flops 80M --timeout 3h")
 @recipe_options
-@study_options(*FILES, "image_size", "seed", "device", *STORED)
+@study_options(*FILES, "image_size", *LIMITS, "seed", "device", *STORED)
 def select(
     given: Given,
     recipe: Recipe,
     study: Study,
-    max_flops: Annotated[
-        str | None, typer.Option(help="Most multiply–adds, such as 80M [the study's limit].")
-    ] = None,
     candidates: Annotated[int, typer.Option(min=2, help="Networks that start to train.")] = 16,
     timeout: Timeout = None,
 ) -> None:
@@ -144,11 +141,15 @@ def select(
     from app.retraining.select import select as select_network
     from app.study_file import load_config
 
-    seed = given.pop("seed", None)  # the training's, not the study's
+    seed = given.pop("seed", None)  # the training's and the selection's, not the study's
+    fields = [OPTIONS[limit].field for limit in LIMITS if OPTIONS[limit].field in given]
+    limits: dict[Any, str] = {
+        field.removeprefix("search.max_"): given.pop(field) for field in fields
+    }
     config = load_config(study, given, resume=True)
     seed = config.seed if seed is None else seed
     with time_limit(timeout):
-        select_network(config, recipe, seed, max_flops, candidates)
+        select_network(config, recipe, seed, limits, candidates)
 
 
 @app.command(epilog=f"Example: {PROGRAM} export --study mobilenet --pick knee --out model.onnx")

@@ -82,6 +82,7 @@ SET = _option("", list[str], "Any field of the study file.", metavar="FIELD=VALU
 
 FILES = ("runs", "dataset", "data_dir")
 STORED = ("storage", "study_name", "set")
+LIMITS = ("max_flops", "max_params", "max_memory", "max_latency")
 """Groups of options that several commands have."""
 
 

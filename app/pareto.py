@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from app.config import CostName, parse_count
-from app.costs import COSTS
+from app.costs import COSTS, Cost
 from app.errors import InputError
 from app.trials import completed_trials
 
@@ -105,19 +105,22 @@ def pick_from(front: list[Row], pick: str, objectives: Sequence[CostName] = ("fl
         return max(front, key=lambda row: row.score)
     if name == "knee":
         return knee(front, objectives)
-    cost = LIMITS[name]
-    limit = (parse_count(value) or 0.0) / cost.scale
-    affordable = [row for row in front if cost.of(row) <= limit]  # NaN is not
+    affordable = within(front, LIMITS[name], parse_count(value) or 0.0, f"--pick {pick}")
+    return max(affordable, key=lambda row: row.score)
+
+
+def within(rows: Sequence[Row], cost: Cost, limit: float, option: str) -> list[Row]:
+    """The rows that cost at most so much. Raises InputError, naming the option, if none do."""
+    affordable = [row for row in rows if cost.of(row) <= limit / cost.scale]  # NaN is not
     if not affordable:
-        known = [row for row in front if not math.isnan(cost.of(row))]
+        known = [row for row in rows if not math.isnan(cost.of(row))]
         if not known:
-            raise InputError(f"--pick {pick}: the trials of this study have no {cost.name}")
+            raise InputError(f"{option}: the trials of this study have no {cost.name}")
         cheapest = min(known, key=cost.of)
         raise InputError(
-            f"--pick {pick}: the cheapest network of the front takes "
-            f"{cost.show(cheapest)} {cost.unit}"
+            f"{option}: the cheapest network found takes {cost.show(cheapest)} {cost.unit}"
         )
-    return max(affordable, key=lambda row: row.score)
+    return affordable
 
 
 def knee(front: Sequence[Row], objectives: Sequence[CostName] = ("flops",)) -> Row:

@@ -1,12 +1,12 @@
 """Which networks: trials by number, architectures by string, picks from the front, the best."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.config import CostName
+from app.costs import COSTS
 from app.errors import InputError
-from app.pareto import Row, check_pick, pareto_front, pick_from
+from app.pareto import Row, check_pick, pareto_front, pick_from, within
 from spaces import ArchitectureError, Space
 
 
@@ -72,19 +72,23 @@ def choose(
 
 
 def choose_best(
-    rows: list[Row], max_flops: float | None, count: int, objectives: Sequence[CostName]
+    rows: list[Row],
+    limits: Mapping[CostName, float],
+    count: int,
+    objectives: Sequence[CostName],
 ) -> list[SelectedArch]:
-    """The best by score within a limit; without one, networks spread evenly along the front.
+    """The best by score within the limits; without any, networks spread evenly along the front.
 
     Raises InputError if there are none.
     """
-    feasible = [row for row in rows if row.feasible and row.flops <= (max_flops or math.inf)]
+    if not rows:
+        raise InputError("there is no completed trial yet: run the study first")
+    feasible = [row for row in rows if row.feasible]
     if not feasible:
-        if not rows:
-            raise InputError("there is no completed trial yet: run the study first")
-        cheapest = min(row.flops for row in rows) / 1e6
-        raise InputError(f"no trial meets --max-flops: the cheapest takes {cheapest:.1f} M")
-    if max_flops is None:
+        raise InputError("no trial of the study meets its limits")
+    for name, limit in limits.items():
+        feasible = within(feasible, COSTS[name], limit, f"--max-{name}")
+    if not limits:
         front = pareto_front(feasible, objectives)
         places = {round(i * (len(front) - 1) / (count - 1)) for i in range(count)}
         best = [front[place] for place in sorted(places)]

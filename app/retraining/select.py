@@ -18,7 +18,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from optuna.trial import FrozenTrial, TrialState
@@ -26,7 +26,7 @@ from rich import box
 from rich.table import Table
 
 from app import locks
-from app.config import StudyConfig, parse_count
+from app.config import CostName, StudyConfig, parse_count
 from app.console import notice, out
 from app.errors import InputError
 from app.interrupt import TimeIsUpError, stop_between_steps
@@ -43,18 +43,20 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def select(
-    config: StudyConfig, recipe: Recipe, seed: int, max_flops: str | None, count: int
+    config: StudyConfig, recipe: Recipe, seed: int, limits: Mapping[CostName, str], count: int
 ) -> None:
     """Find the most accurate of the `count` best candidates, and train it to the end.
 
-    Raises InputError for bad input before training starts, and FloatingPointError if every
-    candidate diverges.
+    `limits` are those on the command line, such as 80M, beside the study's own. Raises InputError
+    for bad input before training starts, and FloatingPointError if every candidate diverges.
     """
-    limit = config.search.max_flops if max_flops is None else parse_count(max_flops)
-    if max_flops is not None and not limit:
-        raise InputError(f"--max-flops {max_flops}: write a number such as 80M")
+    given = {name: parse_count(text) for name, text in limits.items()}
+    for name, value in given.items():
+        if not value:
+            raise InputError(f"--max-{name} {limits[name]}: write a number such as 80M")
     trainer = Trainer(config, recipe, seed)
-    chosen = choose_best(trainer.rows, limit, count, config.search.objectives)
+    allowed = config.search.limits | {name: value for name, value in given.items() if value}
+    chosen = choose_best(trainer.rows, allowed, count, config.search.objectives)
     halving = SuccessiveHalving(trainer, chosen)
     winner = None
     try:

@@ -82,7 +82,7 @@ def test_picks_read_the_front() -> None:
         ("knee=3", "give knee"),
         ("max-flops", "give knee"),
         ("max-flops=many", "'many' is not a number"),
-        ("max-flops=5", "the cheapest network of the front takes 0.0 M multiply–adds"),
+        ("max-flops=5", "the cheapest network found takes 0.0 M multiply–adds"),
         ("max-latency=5", "the trials of this study have no latency"),
     ],
 )

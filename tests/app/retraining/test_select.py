@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from app.cli import main
+from app.config import CostName
 from app.errors import InputError
 from app.pareto import Row
 from app.retraining.choice import choose_best
@@ -133,8 +134,9 @@ def test_networks_that_diverge_are_out(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--max-latency=1"], "--max-latency: the trials of this study have no latency"),
         (["--max-flops=many"], "--max-flops many: write a number such as 80M"),
-        (["--max-flops=1"], "no trial meets --max-flops: the cheapest takes 0.0 M"),
+        (["--max-flops=1"], "--max-flops: the cheapest network found takes 0.0 M multiply–adds"),
         (["--candidates=1"], "--candidates"),
         (["--timeout=soon"], "--timeout soon: write a time such as 3h, 90m or 45s"),
         (["--timeout=0"], "--timeout 0"),
@@ -160,21 +162,30 @@ def test_rounds_end_at_powers_of_three_and_at_the_last_epoch(epochs: int, ends: 
 
 
 def row(trial: int, score: float, flops: int, feasible: bool = True) -> Row:
-    return Row(trial, score, flops, 1, 0, 0, None, 0, feasible, f"arch {min(trial, 6)}")
+    return Row(trial, score, flops, flops, 0, 0, None, 0, feasible, f"arch {min(trial, 6)}")
 
 
 ROWS = [*(row(i, i - 9, 10 * i + 10) for i in range(7)), row(7, -3, 70), row(8, 0, 1, False)]
 
 
 @pytest.mark.parametrize(
-    ("max_flops", "count", "chosen"),
-    [(45, 3, [3, 2, 1]), (99, 2, [6, 5]), (None, 3, [0, 3, 6]), (None, 20, list(range(7)))],
-    ids=["within", "each architecture once", "spread along the front", "the whole front"],
+    ("limits", "count", "chosen"),
+    [
+        ({"flops": 45}, 3, [3, 2, 1]),
+        ({"params": 35}, 3, [2, 1, 0]),
+        ({"flops": 45, "params": 35}, 1, [2]),
+        ({"flops": 99}, 2, [6, 5]),
+        ({}, 3, [0, 3, 6]),
+        ({}, 20, list(range(7))),
+    ],
+    ids=["within", "params", "both", "each architecture once", "along the front", "all of it"],
 )
-def test_the_best_are_chosen(max_flops: float | None, count: int, chosen: list[int]) -> None:
-    best = choose_best(ROWS, max_flops, count, ["flops"])
+def test_the_best_are_chosen(limits: dict[CostName, float], count: int, chosen: list[int]) -> None:
+    best = choose_best(ROWS, limits, count, ["flops"])
     assert [one.trials for one in best] == [[trial] for trial in chosen]
-    with pytest.raises(InputError, match="the cheapest takes"):
-        choose_best(ROWS, 0.5, count, ["flops"])
+    with pytest.raises(InputError, match="the cheapest network found takes"):
+        choose_best(ROWS, {"flops": 0.5}, count, ["flops"])
     with pytest.raises(InputError, match="run the study first"):
-        choose_best([], max_flops, count, ["flops"])
+        choose_best([], limits, count, ["flops"])
+    with pytest.raises(InputError, match="meets its limits"):
+        choose_best(ROWS[-1:], limits, count, ["flops"])
