@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from hosts_job import SECONDS_TO_END, Job, print_row
+from hosts_job import Job, print_row
 from test_bed import Command, Host, TestBed
 
 from app.cli import main as bnnas
@@ -19,6 +19,10 @@ STEPS = 12
 batch; with 4 images a group, a change by 1e-6 of one weight is one by 1 after 12 steps."""
 
 WELL_CONDITIONED = ("--set", "image_size=16", "--set", "supernet.batch_size=64")
+
+
+SECONDS_TO_END = 1000
+"""A step waits 5 minutes, and torchrun of a host that is cut off some more for the others."""
 
 
 class Training:
@@ -69,7 +73,7 @@ class Training:
     def row(self, what: str, commands: list[Command], other: "Training | None" = None) -> None:
         """Wait for the commands, compare the supernet with another's, and print a row."""
         begun = time.monotonic()
-        ends = [command.wait(SECONDS_TO_END + 100) for command in commands]
+        ends = [command.wait(SECONDS_TO_END) for command in commands]
         lines = [n for c in commands for n in c.text.splitlines() if n.startswith("error: ")]
         outcome = f"status {'/'.join(map(str, ends))}; {'; '.join(lines) or 'no error'}"
         if other is not None:
