@@ -32,14 +32,15 @@ OPTIONS = {
 RECIPE = Recipe(epochs=4, batch_size=64)
 DATA = Path(__file__).parent / "data"
 
-Width = Annotated[float, typer.Option(help="Of the space; each in runs of its own.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the study and its trainings.")]
 
 
-def searched_study(dataset: str, runs: Path, device: str, width: float = 0.1) -> StudyConfig:
+def searched_study(
+    dataset: str, runs: Path, device: str, space: str = "mobilenet", width: float = 0.1
+) -> StudyConfig:
     """Search the study, unless that is done."""
     options = {"dataset": dataset, "runs": runs, "device": device, "space_options.width": width}
-    config = load_config("mobilenet", OPTIONS | options, resume=False)
+    config = load_config(space, OPTIONS | options, resume=False)
     run(config)
     return config
 
@@ -67,10 +68,11 @@ class Trainings:
             return train_candidate(candidate, *self.trainer(seed).terms, check)
 
 
-def columns(result: Result, width: float) -> dict[str, object]:
+def columns(result: Result, config: StudyConfig) -> dict[str, object]:
     """What the tables say of a training."""
     return {
-        "width": width,
+        "space": config.space,
+        "width": config.space_options["width"],
         "arch": result.network,
         "seed": result.seed,
         "test_accuracy": f"{100 * result.test_accuracy:.2f}",
