@@ -25,7 +25,6 @@ from small_mobilenets import (
     RECIPE,
     Runs,
     Trainings,
-    Width,
     columns,
     searched_study,
     write_table,
@@ -56,11 +55,12 @@ def main(
     budget: Annotated[
         list[float] | None, typer.Option(help="M multiply–adds [1.52, 2.38: MobileNetV2's].")
     ] = None,
-    width: Width = 0.1,
+    space: Annotated[str, typer.Option(help="mobilenet or mnasnet.")] = "mobilenet",
+    width: Annotated[float, typer.Option(help="Of the space; each in runs of its own.")] = 0.1,
     device: str = "auto",
 ) -> None:
     """Choose and train, then print what each way is worth."""
-    trainings = Trainings(searched_study(dataset, runs, device, width))
+    trainings = Trainings(searched_study(dataset, runs, device, space, width))
     for millions in budget or [1.52, 2.38]:
         compare(trainings, millions * 1e6)
     print(summary())
@@ -115,9 +115,8 @@ def scaled(name: str, space: Space, budget: float) -> str:
 def record(result: Result, budget: float, way: str, epochs: int, config: StudyConfig) -> None:
     """Add a row to the table, or replace it."""
     own = {"dataset": config.dataset_name, "budget": f"{budget:.0f}", "way": way}
-    told = columns(result, config.space_options["width"])
-    row: dict[str, Any] = own | told | {"epochs to choose": epochs}
-    keys = (*own, "width", "arch", "seed")
+    row: dict[str, Any] = own | columns(result, config) | {"epochs to choose": epochs}
+    keys = (*own, "space", "width", "arch", "seed")
     same = [str(row[key]) for key in keys]
     rows = [known for known in table() if [known[key] for key in keys] != same]
     write_table(TABLE, [*rows, row])
@@ -135,16 +134,26 @@ def summary() -> str:
     """Mean test accuracy ± standard error of each way, by data set and budget, as Markdown."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in table():
-        key = row["dataset"], row["budget"], row["width"], row["way"]
+        key = row["dataset"], row["budget"], row["space"], row["width"], row["way"]
         groups.setdefault(key, []).append(row)
-    heads = "data", "budget (M)", "width", "way", "test %", "trainings", "M", "epochs to choose"
-    lines = [f"| {' | '.join(heads)} |", "|---|--:|--:|---|--:|--:|--:|--:|"]
-    for (dataset, budget, width, way), rows in sorted(groups.items()):
+    heads = (
+        "data",
+        "budget (M)",
+        "space",
+        "width",
+        "way",
+        "test %",
+        "trainings",
+        "M",
+        "epochs to choose",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|---|--:|---|--:|---|--:|--:|--:|--:|"]
+    for (dataset, budget, space, width, way), rows in sorted(groups.items()):
         values = [float(row["test_accuracy"]) for row in rows]
         error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
         flops = fmean(float(row["flops"]) for row in rows) / 1e6
         lines.append(
-            f"| {dataset} | {float(budget) / 1e6:g} | {width} | {way} | {fmean(values):.2f}{error} "
+            f"| {dataset} | {float(budget) / 1e6:g} | {space} | {width} | {way} | {fmean(values):.2f}{error} "
             f"| {len(values)} | {flops:.2f} | {rows[-1]['epochs to choose']} |"
         )
     return "\n".join(lines)
