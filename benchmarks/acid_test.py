@@ -134,28 +134,17 @@ def summary() -> str:
     """Mean test accuracy ± standard error of each way, by data set and budget, as Markdown."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in table():
-        key = row["dataset"], row["budget"], row["space"], row["width"], row["way"]
+        space = f"{row['space']} × {row['width']}"
+        key = row["dataset"], f"{float(row['budget']) / 1e6:g}", space, row["way"]
         groups.setdefault(key, []).append(row)
-    heads = (
-        "data",
-        "budget (M)",
-        "space",
-        "width",
-        "way",
-        "test %",
-        "trainings",
-        "M",
-        "epochs to choose",
-    )
-    lines = [f"| {' | '.join(heads)} |", "|---|--:|---|--:|---|--:|--:|--:|--:|"]
-    for (dataset, budget, space, width, way), rows in sorted(groups.items()):
+    heads = "data", "budget (M)", "space", "way", "test %", "trainings", "M", "epochs to choose"
+    lines = [" | ".join(heads), "|".join(["---"] * len(heads))]
+    for key, rows in sorted(groups.items()):
         values = [float(row["test_accuracy"]) for row in rows]
         error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
         flops = fmean(float(row["flops"]) for row in rows) / 1e6
-        lines.append(
-            f"| {dataset} | {float(budget) / 1e6:g} | {space} | {width} | {way} | {fmean(values):.2f}{error} "
-            f"| {len(values)} | {flops:.2f} | {rows[-1]['epochs to choose']} |"
-        )
+        told = f"{fmean(values):.2f}{error}", str(len(values)), f"{flops:.2f}"
+        lines.append(" | ".join([*key, *told, rows[-1]["epochs to choose"]]))
     return "\n".join(lines)
 
 
