@@ -136,7 +136,7 @@ def select(
     candidates: Annotated[int, typer.Option(min=2, help="Networks that start to train.")] = 16,
     timeout: Timeout = None,
 ) -> None:
-    """Train the best networks in rounds, of which a third goes on, and keep the winner."""
+    """Train the best networks in rounds, and keep the winner."""
     from app.interrupt import time_limit
     from app.retraining.select import select as select_network
     from app.study_file import load_config
@@ -169,7 +169,7 @@ def export(
     arch: Archs = None,
     pick: Picks = None,
 ) -> None:
-    """Write a retrained network as ONNX or for torch.export, with weights and a description."""
+    """Write a retrained network as ONNX or .pt2, with its weights."""
     from app.export import export as export_network
     from app.retraining.choice import Selection
     from app.study_file import load_config

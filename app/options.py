@@ -50,7 +50,7 @@ OPTIONS = {
     "runs": _option("runs", Path, "Folder of database and studies [runs]."),
     "dataset": _option("dataset", str, "A data set's name or an image folder."),
     "data_dir": _option("data_dir", Path, "Where downloads are kept [data]."),
-    "image_size": _option("image_size", int, "Pixels a side [32]."),
+    "image_size": _option("image_size", int, "Pixels a side [the study's]."),
     "space": _option("space", str, "Search space."),
     "trials": _option("search.trials", int, "Total number of trials to reach [the study file's]."),
     "train_steps": _option(
@@ -70,7 +70,7 @@ OPTIONS = {
         *("search.objectives", list[str]),
         "One to three of flops, params, memory and latency, minimised [flops].",
     ),
-    "seed": _option("seed", int, "Seed of everything random [0]."),
+    "seed": _option("seed", int, "Seed of everything random [the study's]."),
     "device": _option("device", str, "auto, cpu, cuda, cuda:1, … [auto]."),
     "storage": _option(
         "storage", str, "Database URL [studies.db in --runs].", envvar="BNNAS_STORAGE"

@@ -74,13 +74,18 @@ class Repair:
         return over * (max(low / self.space.cost(arch).macs, 1) if low else 1)
 
     def why_nothing(self) -> str:
-        """Say which limit no network keeps to, and what the cheapest one costs."""
+        """Say which limit no network keeps to, what the cheapest one costs, and what helps."""
+        narrower = ""
+        for option in ("width", "channels"):
+            if half := getattr(self.space, option, 0) / 2:
+                narrower = f", or narrow all networks: --set space_options.{option}={half:g}"
         for name, limit in self.limits.items():
             lowest, cost = cost_range(self.space, name, self.config).lowest, COSTS[name]
             if lowest > limit:
                 return (
                     f"no network is within {show_limits(self.config)}: the least "
-                    f"is {lowest / cost.scale:.3g} {cost.unit}; raise --max-{name}"
+                    f"is {_round_up(lowest / cost.scale):g} {cost.unit}; raise --max-{name}"
+                    f"{narrower}"
                 )
         options = ", ".join(f"--max-{name}" for name in self.limits)
         return f"no network was found within {show_limits(self.config)}: raise one of {options}"
@@ -189,6 +194,12 @@ def steer(
         if other is not None and (nearer := repair.distance(other, low, high)) <= left:
             params, arch, left = changed, other, nearer
     return params, arch
+
+
+def _round_up(value: float) -> float:
+    """Round to three digits, so that a limit which is typed in as shown suffices."""
+    scale = 10.0 ** (2 - math.floor(math.log10(value)))
+    return math.ceil(value * scale) / scale
 
 
 def decode(space: Space, params: dict[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ budget.
 
 import csv
 import sys
+import tempfile
 from pathlib import Path
 from random import Random
 from statistics import fmean, stdev
@@ -19,9 +20,17 @@ from typing import Annotated, Any
 import typer
 from filelock import FileLock
 from ground_truth import Dataset
-from small_mobilenets import DATA, RECIPE, Runs, Trainings, columns, searched_study, write_table
+from small_mobilenets import (
+    DATA,
+    RECIPE,
+    Runs,
+    Trainings,
+    columns,
+    searched_study,
+    write_table,
+)
 
-from app.config import SearchConfig
+from app.config import SearchConfig, StudyConfig
 from app.exit_status import run_command
 from app.interrupt import stop_between_steps
 from app.retraining.baselines import build_baseline, network_cost
@@ -34,6 +43,7 @@ from spaces import Space
 
 RANDOM, CANDIDATES, SEEDS = 8, 16, (1, 2, 3)
 TABLE = "acid-test.csv"
+LOCK = Path(tempfile.gettempdir()) / "acid-test.lock"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -45,10 +55,12 @@ def main(
     budget: Annotated[
         list[float] | None, typer.Option(help="M multiply–adds [1.52, 2.38: MobileNetV2's].")
     ] = None,
+    space: Annotated[str, typer.Option(help="mobilenet or mnasnet.")] = "mobilenet",
+    width: Annotated[float, typer.Option(help="Of the space; each in runs of its own.")] = 0.1,
     device: str = "auto",
 ) -> None:
     """Choose and train, then print what each way is worth."""
-    trainings = Trainings(searched_study(dataset, runs, device))
+    trainings = Trainings(searched_study(dataset, runs, device, space, width))
     for millions in budget or [1.52, 2.38]:
         compare(trainings, millions * 1e6)
     print(summary())
@@ -64,8 +76,8 @@ def compare(trainings: Trainings, budget: float) -> None:
             result = trainings.train(trainings.candidate(network, seed), check)
             if result is None:
                 raise RuntimeError(f"another process trains {network} with seed {seed}")
-            with FileLock(trainer.config.folder / "acid-test.lock"):
-                record(result, budget, way, epochs, trainer.config.dataset_name)
+            with FileLock(LOCK):
+                record(result, budget, way, epochs, trainer.config)
             return result
 
         best = choose_best(trainer.rows, {"flops": budget}, CANDIDATES, ["flops"])
@@ -100,11 +112,11 @@ def scaled(name: str, space: Space, budget: float) -> str:
     )
 
 
-def record(result: Result, budget: float, way: str, epochs: int, dataset: str) -> None:
+def record(result: Result, budget: float, way: str, epochs: int, config: StudyConfig) -> None:
     """Add a row to the table, or replace it."""
-    own = {"dataset": dataset, "budget": f"{budget:.0f}", "way": way}
-    row: dict[str, Any] = own | columns(result) | {"epochs to choose": f"{epochs}"}
-    keys = (*own, "arch", "seed")
+    own = {"dataset": config.dataset_name, "budget": f"{budget:.0f}", "way": way}
+    row: dict[str, Any] = own | columns(result, config) | {"epochs to choose": epochs}
+    keys = (*own, "space", "width", "arch", "seed")
     same = [str(row[key]) for key in keys]
     rows = [known for known in table() if [known[key] for key in keys] != same]
     write_table(TABLE, [*rows, row])
@@ -122,17 +134,17 @@ def summary() -> str:
     """Mean test accuracy ± standard error of each way, by data set and budget, as Markdown."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in table():
-        groups.setdefault((row["dataset"], row["budget"], row["way"]), []).append(row)
-    lines = ["| data | budget (M) | way | test % | networks × seeds | M | epochs to choose |"]
-    lines.append("|---|--:|---|--:|--:|--:|--:|")
-    for (dataset, budget, way), rows in sorted(groups.items()):
+        space = f"{row['space']} × {row['width']}"
+        key = row["dataset"], f"{float(row['budget']) / 1e6:g}", space, row["way"]
+        groups.setdefault(key, []).append(row)
+    heads = "data", "budget (M)", "space", "way", "test %", "trainings", "M", "epochs to choose"
+    lines = [" | ".join(heads), "|".join(["---"] * len(heads))]
+    for key, rows in sorted(groups.items()):
         values = [float(row["test_accuracy"]) for row in rows]
         error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
         flops = fmean(float(row["flops"]) for row in rows) / 1e6
-        lines.append(
-            f"| {dataset} | {float(budget) / 1e6:g} | {way} | {fmean(values):.2f}{error} "
-            f"| {len(values)} | {flops:.2f} | {rows[-1]['epochs to choose']} |"
-        )
+        told = f"{fmean(values):.2f}{error}", str(len(values)), f"{flops:.2f}"
+        lines.append(" | ".join([*key, *told, rows[-1]["epochs to choose"]]))
     return "\n".join(lines)
 
 

@@ -63,7 +63,7 @@ def main(dataset: Dataset, runs: Runs = Path("runs/truth"), device: str = "auto"
             trainings.train(candidate, check)
             read = [(job, read_result(candidate.folder)) for job, candidate in todo]
             results = [(job.group, result) for job, result in read if result]
-            rows = [{"group": group} | columns(result) for group, result in results]
+            rows = [{"group": group} | columns(result, trainer.config) for group, result in results]
             write_table("mobilenet-truth.csv", rows)
     print(summary(results))
 

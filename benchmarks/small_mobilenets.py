@@ -26,7 +26,6 @@ STUDY = "small"
 OPTIONS = {
     "name": STUDY,
     "image_size": 16,
-    "space_options.width": 0.1,
     "score.images": 64,
     "search.trials": 300,
 }
@@ -36,10 +35,12 @@ DATA = Path(__file__).parent / "data"
 Runs = Annotated[Path, typer.Option(help="Folder of the study and its trainings.")]
 
 
-def searched_study(dataset: str, runs: Path, device: str) -> StudyConfig:
+def searched_study(
+    dataset: str, runs: Path, device: str, space: str = "mobilenet", width: float = 0.1
+) -> StudyConfig:
     """Search the study, unless that is done."""
-    options = {"dataset": dataset, "runs": runs, "device": device}
-    config = load_config("mobilenet", OPTIONS | options, resume=False)
+    options = {"dataset": dataset, "runs": runs, "device": device, "space_options.width": width}
+    config = load_config(space, OPTIONS | options, resume=False)
     run(config)
     return config
 
@@ -67,9 +68,11 @@ class Trainings:
             return train_candidate(candidate, *self.trainer(seed).terms, check)
 
 
-def columns(result: Result) -> dict[str, object]:
+def columns(result: Result, config: StudyConfig) -> dict[str, object]:
     """What the tables say of a training."""
     return {
+        "space": config.space,
+        "width": config.space_options["width"],
         "arch": result.network,
         "seed": result.seed,
         "test_accuracy": f"{100 * result.test_accuracy:.2f}",
@@ -77,7 +80,6 @@ def columns(result: Result) -> dict[str, object]:
         "flops": result.flops,
         "params": result.params,
         "seconds": round(result.seconds),
-        "width": OPTIONS["space_options.width"],
         "image_size": OPTIONS["image_size"],
         "recipe": " ".join(RECIPE.arguments()),
         "hardware": f"{result.hardware}; {environment()}",

@@ -101,9 +101,9 @@ def hypervolume_chart(study: Study) -> Chart:
 
 
 def loss_chart(data: ReportData) -> Chart:
-    """The losses, their mean over a tenth of them, and the loss of a guess."""
+    """The losses, their mean over a tenth of them or over three, and the loss of a guess."""
     steps, losses = zip(*data.losses, strict=True)
-    width = max(1, len(losses) // 10)
+    width = min(len(losses), max(3, len(losses) // 10))
     means = np.convolve(losses, np.full(width, 1 / width), "valid").tolist()
     chance = math.log(data.space.classes)
     figure = go.Figure(layout={"xaxis_title": "step", "yaxis_title": "cross-entropy"})

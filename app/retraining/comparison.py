@@ -30,7 +30,7 @@ def comparison_table(results: Sequence[Result], rows: Sequence[Row]) -> Table:
         title="Trained with the same recipe",
         title_justify="left",
         caption="Only the best epoch by validation is tested. bal. %: mean accuracy of the "
-        "classes; ms: one image, one thread, median. "
+        "classes; MACs: multiply–adds; ms: one image, one thread, median. "
         f"Always guessing the largest class would reach {100 * majority:.2f} %.",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -44,7 +44,7 @@ def comparison_table(results: Sequence[Result], rows: Sequence[Row]) -> Table:
             "test %": f"{100 * result.test_accuracy:.2f} ± {100 * result.standard_error:.2f}",
             "bal. %": _show(result.balanced_accuracy, 100),
             "val. %": _show(result.validation_accuracy, 100),
-            "MFLOPs": f"{result.flops / 1e6:.1f}",
+            "M MACs": f"{result.flops / 1e6:.1f}",
             "M params": _show(result.params, 1e-6),
             "ms": _show(result.latency_ms),
             "score": _show(score),

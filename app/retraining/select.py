@@ -146,7 +146,7 @@ class SuccessiveHalving:
     def table(self, winner: Candidate | None) -> Table:
         """Every candidate, those that came farthest first."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="* the winner" if winner else "")
-        for head in ("network", "MFLOPs", "score", "epochs", "val. %"):
+        for head in ("network", "multiply–adds (M)", "score", "epochs", "val. %"):
             table.add_column(head, justify="right" if table.columns else "left", no_wrap=True)
         trials = self.trials.read()
         seen = [accuracies(trials[candidate.folder.name]) for candidate in self.candidates]

@@ -132,6 +132,13 @@ def test_the_least_network_is_found_and_named(few: Space) -> None:
         assert f"raise --max-{name}" in below.why_nothing()
 
 
+def test_the_least_is_named_as_a_limit_that_suffices() -> None:
+    space = spaces.create("mobilenet", 10, 32, {})  # 1,592,778 parameters
+    message = Repair(space, SearchConfig(max_params=3e5)).why_nothing()
+    assert "the least is 1.6 M parameters; raise --max-params" in message
+    assert message.endswith("or narrow all networks: --set space_options.width=0.5")
+
+
 def test_what_need_not_change_stays() -> None:
     """Only the first stage of this space is too large for the limit."""
     space = spaces.create("mobilenet", 10, 32, {})
