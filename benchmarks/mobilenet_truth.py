@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 from random import Random
 from statistics import fmean, variance
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 from ground_truth import Dataset
@@ -27,8 +27,9 @@ from small_mobilenets import RECIPE, Runs, Trainings, columns, searched_study, w
 from app.exit_status import run_command
 from app.interrupt import stop_between_steps
 from app.pareto import pareto_front
+from app.retraining.trainer import Trainer
 from app.sampling import Repair, draw, steer, stratified
-from app.trained import Result, read_result
+from app.trained import Result, read_results
 from spaces import Space
 
 RANDOM, STRATIFIED, FRONT = 30, 15, 15
@@ -47,25 +48,39 @@ class Job(NamedTuple):
 
 
 @app.command()
-def main(dataset: Dataset, runs: Runs = Path("runs/truth"), device: str = "auto") -> None:
+def main(
+    dataset: Dataset,
+    runs: Runs = Path("runs/truth"),
+    device: str = "auto",
+    show: Annotated[bool, typer.Option("--show", help="Train nothing.")] = False,
+) -> None:
     """Train each network that has no result yet, and write the table after each."""
     trainings = Trainings(searched_study(dataset, runs, device))
     trainer = trainings.trainer(0)
     front = [row.arch for row in pareto_front(trainer.rows)]
     listed = smallest(trainer.space, front) + jobs(trainer.space, front)
-    jobs_by_training: dict[tuple[str, int], Job] = {}
+    groups: dict[tuple[str, int], str] = {}
     for job in listed:
-        jobs_by_training.setdefault((job.arch, job.seed), job)  # a network is in one group
-    todo = [(job, trainings.candidate(job.arch, job.seed)) for job in jobs_by_training.values()]
+        groups.setdefault((job.arch, job.seed), job.group)  # a network is in one group
     with stop_between_steps() as check:
-        for number, (job, candidate) in enumerate(todo, 1):
-            print(f"{number}/{len(todo)} {job.group} {job.arch}", flush=True)
-            trainings.train(candidate, check)
-            read = [(job, read_result(candidate.folder)) for job, candidate in todo]
-            results = [(job.group, result) for job, result in read if result]
-            rows = [{"group": group} | columns(result, trainer.config) for group, result in results]
-            write_table("mobilenet-truth.csv", rows)
-    print(summary(results))
+        for number, (arch, seed) in enumerate([] if show else groups, 1):
+            print(f"{number}/{len(groups)} {arch}", flush=True)
+            trainings.train(trainings.candidate(arch, seed), check)
+            table(trainer, groups)
+    print(summary(table(trainer, groups)))
+
+
+def table(trainer: Trainer, groups: dict[tuple[str, int], str]) -> list[tuple[str, Result]]:
+    """Write all trainings of the study's networks, those of the acid test too; returns them."""
+    found = read_results(trainer.paths.retrained, trainer.definition)
+    results = [
+        (groups.get((result.network, result.seed), "acid test"), result)
+        for result in found
+        if not result.is_baseline and result.recipe == RECIPE
+    ]
+    rows = [{"group": group} | columns(result, trainer.config) for group, result in results]
+    write_table("mobilenet-truth.csv", rows)
+    return results
 
 
 def summary(results: list[tuple[str, Result]]) -> str:
@@ -82,7 +97,8 @@ def summary(results: list[tuple[str, Result]]) -> str:
     variances = [variance(values) for values in by_network.values() if len(values) > 1]
     if variances:
         lines.append(f"standard deviation between seeds: {fmean(variances) ** 0.5:.2f} points")
-    first = [result for _, result in results if result.seed == 0]
+    by_seed = sorted(results, key=lambda pair: -pair[1].seed)
+    first = list({result.network: result for _, result in by_seed}.values())
     final = [result.test_accuracy for result in first]
     for epoch in range(RECIPE.epochs):
         early = [result.history[epoch]["validation_accuracy"] for result in first]
