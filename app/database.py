@@ -158,11 +158,12 @@ def _is_lost(error: Exception) -> bool:
     cause = error if isinstance(error, DBAPIError) else error.__cause__  # in one of Optuna's
     if isinstance(cause, PendingRollbackError):  # Optuna went on after the loss
         return True
-    return (
-        isinstance(cause, DBAPIError)
-        and (isinstance(cause, OperationalError) or cause.connection_invalidated)
-        and not isinstance(cause.orig, sqlite3.Error)
-    )
+    if not isinstance(cause, DBAPIError) or isinstance(cause.orig, sqlite3.Error):
+        return False
+    # the server names other errors, such as a full disk, by a code; these are no loss
+    code = getattr(cause.orig, "sqlstate", None) or "08"
+    refused = isinstance(cause, OperationalError) and code.startswith(("08", "57P", "53300"))
+    return refused or cause.connection_invalidated
 
 
 def engine_options(url: URL) -> dict[str, Any]:

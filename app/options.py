@@ -58,13 +58,13 @@ OPTIONS = {
     ),
     "batchnorm": _option("batchnorm", str, "unbiased or biased [unbiased]."),
     "sampler": _option("search.sampler", str, "nsga2, nsga3, tpe, gp or random [nsga2]."),
-    "max_flops": _option("search.max_flops", str, "Most multiply–adds, such as 80M [no limit]."),
-    "max_params": _option("search.max_params", str, "Most parameters, such as 500k [no limit]."),
+    "max_flops": _option("search.max_flops", str, "Most multiply–adds, such as 80M [the study's]."),
+    "max_params": _option("search.max_params", str, "Most parameters, such as 500k [the study's]."),
     "max_memory": _option(
-        "search.max_memory", str, "Most bytes of activations at once, such as 256k [no limit]."
+        "search.max_memory", str, "Most bytes of activations at once, such as 256k [the study's]."
     ),
     "max_latency": _option(
-        "search.max_latency", str, "Most milliseconds on this machine [no limit]."
+        "search.max_latency", str, "Most milliseconds on this machine [the study's]."
     ),
     "objective": _option(
         *("search.objectives", list[str]),

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, make_url
+from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from app import locks
 from app.cli import main
 from app.commit import StudyWriter
-from app.database import parse_url
+from app.database import parse_url, wait_for_server
 from tests.app.study_of_toys import PRINT, create_study, make_search, some_trial
 from tests.toy import Toy
 
@@ -74,6 +74,21 @@ def test_trials_whose_reading_breaks_are_read_again(
     search.refresh()
     assert broken and len(search.memory.trials) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_error_of_a_server_that_is_there_is_raised_at_once(postgresql: str) -> None:
+    """Of the same class as a lost connection, such as that of a server with a full disk."""
+    calls = []
+
+    def call(again: bool) -> None:
+        calls.append(again)
+        with create_engine(parse_url(postgresql)).begin() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 1"))
+            connection.execute(text("SELECT pg_sleep(5)"))
+
+    with pytest.raises(OperationalError, match="statement timeout"):
+        wait_for_server(call)
+    assert calls == [False]
 
 
 def test_a_server_that_stays_away_is_given_up(
