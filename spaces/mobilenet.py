@@ -10,7 +10,8 @@ from torch import nn
 from spaces import register
 from spaces.base import ArchitectureError
 from spaces.batchnorm import BatchNormMode
-from spaces.layered import LayerShape, ScalableSpace, layer_shapes, scaled
+from spaces.layer_shapes import LayerShape, layer_shapes, scaled
+from spaces.layered import ScalableSpace
 from spaces.ops import MBConv, Skip, conv
 
 SKIP = "-1"

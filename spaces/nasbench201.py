@@ -1,38 +1,43 @@
 """The cell space of NAS-Bench-201 (arXiv 2001.00326): 15,625 cells of six edges and five ops."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from optuna.distributions import CategoricalDistribution
-from torch import Tensor, nn
+from torch import nn
 
 from spaces import register
-from spaces.base import ArchitectureError, FeatureNode, Space, Supernet
-from spaces.batchnorm import BatchNormMode, freeze_convolutions, initialise, last_gammas
+from spaces._nasbench201_networks import (
+    CONV1,
+    CONV3,
+    EDGES,
+    NONE,
+    OPS,
+    POOL,
+    SKIP,
+    CellNetwork,
+    CellSupernet,
+    Trunk,
+    candidate,
+    edge_key,
+    run_cell,
+)
+from spaces.base import ArchitectureError, Space, Supernet
+from spaces.batchnorm import BatchNormMode
 from spaces.cost import Cost, count
-from spaces.initialisation import Choice
 from spaces.memory import Piece, Value
-from spaces.ops import AvgPool, ReLUConvBN, Skip, conv
 from spaces.sketch import Graph, Kind, Sketch, Vertex
 
-NONE, SKIP, CONV1, CONV3, POOL = OPS = (
-    "none",
-    "skip_connect",
-    "nor_conv_1x1",
-    "nor_conv_3x3",
-    "avg_pool_3x3",
-)
 LOOKS = {
     SKIP: Vertex("skip", Kind.IDENTITY),
     CONV1: Vertex("conv 1×1", Kind.CONVOLUTION, 1),
     CONV3: Vertex("conv 3×3", Kind.CONVOLUTION, 3),
     POOL: Vertex("avg pool 3×3", Kind.POOLING),
 }
-EDGES = tuple((node, source) for node in (1, 2, 3) for source in range(node))
 TEMPLATE = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
 PATTERN = re.compile(re.escape(TEMPLATE).replace(r"\{\}", r"(\w+)"))
 
@@ -106,16 +111,16 @@ class NASBench201(Space):
 
     def supernet(self, bn_mode: BatchNormMode) -> Supernet:
         """All candidates of every edge; each cell has its own weights."""
-        return NASBench201Supernet(self, bn_mode)
+        return CellSupernet(self, bn_mode)
 
     def network(self, arch: str, bn_mode: BatchNormMode = BatchNormMode.USUAL) -> nn.Module:
         """The chosen candidates only."""
         chosen = [(e, op) for e, op in zip(EDGES, self.operations(arch), strict=True) if op != NONE]
         cells = (
-            nn.ModuleDict({_key(e): _candidate(op, channels, bn_mode) for e, op in chosen})
+            nn.ModuleDict({edge_key(e): candidate(op, channels, bn_mode) for e, op in chosen})
             for channels in self.widths
         )
-        return _Network(self, cells, bn_mode)
+        return CellNetwork(self, cells, bn_mode)
 
     def cost(self, arch: str) -> Cost:
         """Add the fixed part and a look-up per edge."""
@@ -128,7 +133,9 @@ class NASBench201(Space):
         ops = self.operations(arch)
         for pieces, after in zip(stages, (*reductions, head), strict=True):
             chosen = zip(EDGES, ops, strict=True)
-            x = after(run_cell(x, {_key(edge): pieces[op] for edge, op in chosen if op != NONE}))
+            x = after(
+                run_cell(x, {edge_key(edge): pieces[op] for edge, op in chosen if op != NONE})
+            )
         return x.peak
 
     def sketch(self, arch: str) -> Sketch:
@@ -157,7 +164,7 @@ class NASBench201(Space):
         with torch.device("meta"):
             for op in set(OPS) - {NONE}:
                 for channels, size in self.stages:
-                    one = count(_candidate(op, channels, BatchNormMode.USUAL), channels, size, size)
+                    one = count(candidate(op, channels, BatchNormMode.USUAL), channels, size, size)
                     table[op] += Cost(self.cells * one.macs, self.cells * one.params)
         return table
 
@@ -165,10 +172,10 @@ class NASBench201(Space):
     def _pieces(self) -> tuple[Piece, list[dict[str, Piece]], list[Piece]]:
         """The stem; the operations of each stage; what follows each stage."""
         with torch.device("meta"):
-            trunk = _Trunk(replace(self, cells=1), (), BatchNormMode.USUAL)
+            trunk = Trunk(replace(self, cells=1), (), BatchNormMode.USUAL)
             stages = [
                 {
-                    op: Piece(_candidate(op, width, BatchNormMode.USUAL), width, size, size)
+                    op: Piece(candidate(op, width, BatchNormMode.USUAL), width, size, size)
                     for op in OPS
                     if op != NONE
                 }
@@ -185,7 +192,7 @@ class NASBench201(Space):
     @cached_property
     def _fixed_cost(self) -> Cost:
         with torch.device("meta"):
-            trunk = _Trunk(self, (nn.ModuleDict() for _ in self.widths), BatchNormMode.USUAL)
+            trunk = Trunk(self, (nn.ModuleDict() for _ in self.widths), BatchNormMode.USUAL)
             (first, size), (second, half), (last, quarter) = self.stages
             return (
                 count(trunk.stem, 3, size, size)
@@ -194,132 +201,3 @@ class NASBench201(Space):
                 + count(trunk.head, last, quarter, quarter)
                 + count(trunk.classifier, last)
             )
-
-
-def _candidate(op: str, channels: int, bn_mode: BatchNormMode) -> nn.Module:
-    """The operation `op`, which keeps N×channels×H×W; `none` has no module."""
-    if op == SKIP:
-        return Skip(channels, bn_mode)
-    if op == POOL:
-        return AvgPool(channels, 1, bn_mode)
-    return ReLUConvBN(channels, channels, {CONV1: 1, CONV3: 3}[op], 1, bn_mode)
-
-
-def _key(edge: tuple[int, int]) -> str:
-    """The name of an edge among the modules of its cell."""
-    return "edge_{}_{}".format(*edge)
-
-
-class _Reduction(nn.Module):
-    """Residual block that halves the size and doubles the channels.
-
-    Nothing is chosen here, so there is no bias to remove, and both BatchNorms are trainable.
-    """
-
-    def __init__(self, inputs: int, bn_mode: BatchNormMode) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            ReLUConvBN(inputs, 2 * inputs, 3, 2, bn_mode),
-            ReLUConvBN(2 * inputs, 2 * inputs, 3, 1, bn_mode),
-        )
-        # rounding up matches the strided convolution on odd sizes
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), conv(inputs, 2 * inputs, 1))
-        self.feature_node = FeatureNode(searched=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N×C×H×W to N×2C×⌈H/2⌉×⌈W/2⌉."""
-        y: Tensor = self.feature_node(self.body(x) + self.shortcut(x))
-        return y
-
-
-def run_cell(x: Any, edges: Mapping[str, Callable[[Any], Any]]) -> Any:
-    """The last node of the cell; edges without a module are left out, nodes without edges zero."""
-    nodes = [x]
-    for node in (1, 2, 3):
-        keys = [_key((node, source)) for source in range(node)]
-        inputs = [edges[k](nodes[i]) for i, k in enumerate(keys) if k in edges]
-        nodes.append(sum(inputs[1:], inputs[0]) if inputs else torch.zeros_like(x))
-    return nodes[-1]
-
-
-class _Trunk(nn.Module):
-    """The parts that all networks of the space share around the edges of their cells."""
-
-    def __init__(
-        self, space: NASBench201, cells: Iterable[nn.ModuleDict], bn_mode: BatchNormMode
-    ) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(
-            conv(3, space.channels, 3), bn_mode.last(space.channels), FeatureNode(searched=False)
-        )
-        self.cells = nn.ModuleList(cells)
-        self.feature_nodes = nn.ModuleList(FeatureNode() for _ in self.cells)
-        self.reductions = nn.ModuleList(_Reduction(c, bn_mode) for c, _ in space.stages[:-1])
-        width, _ = space.stages[-1]
-        self.head = nn.Sequential(bn_mode.last(width), nn.ReLU(inplace=True))
-        self.classifier = nn.Linear(width, space.classes)
-        self.stage_length = space.cells
-        initialise(self)
-
-    def run(self, images: Tensor, path: Iterable[Mapping[str, nn.Module]]) -> Tensor:
-        """Class scores of `images`, with `path` as the edges of the cells."""
-        x = self.stem(images)
-        for i, (edges, node) in enumerate(zip(path, self.feature_nodes, strict=True)):
-            if i and i % self.stage_length == 0:
-                x = self.reductions[i // self.stage_length - 1](x)
-            x = node(run_cell(x, edges))
-        scores: Tensor = self.classifier(self.head(x).mean((2, 3)))
-        return scores
-
-
-class _Network(_Trunk):
-    """The stand-alone network of one architecture."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """N×3×H×W images to N×classes scores."""
-        return self.run(images, (dict(cell.named_children()) for cell in self.cells))
-
-
-class NASBench201Supernet(_Trunk, Supernet):
-    """Every candidate of every edge; a forward pass runs one per edge."""
-
-    def __init__(self, space: NASBench201, bn_mode: BatchNormMode) -> None:
-        cells = (
-            nn.ModuleDict({_key(edge): self._candidates(width, bn_mode) for edge in EDGES})
-            for width in space.widths
-        )
-        super().__init__(space, cells, bn_mode)
-        self.space = space
-        freeze_convolutions(self)
-
-    @staticmethod
-    def _candidates(channels: int, bn_mode: BatchNormMode) -> Choice:
-        return Choice({op: _candidate(op, channels, bn_mode) for op in OPS if op != NONE})
-
-    def forward(self, images: Tensor, arch: str) -> Tensor:
-        """N×3×H×W images to N×classes scores along `arch`."""
-        return self.run(images, self._chosen(arch))
-
-    def bn_gammas(self, arch: str) -> list[Tensor]:
-        """γ of the last BatchNorm of each chosen operation that has one, over all cells."""
-        return last_gammas(op for edges in self._chosen(arch) for op in edges.values())
-
-    def subnet_state_dict(self, arch: str) -> dict[str, Tensor]:
-        """The shared entries, and those of the chosen candidates under the edge's name."""
-        state = {k: v for k, v in self.state_dict().items() if not k.startswith("cells.")}
-        for cell, edges in enumerate(self._chosen(arch)):
-            for key, operation in edges.items():
-                entries = operation.state_dict().items()
-                state |= {f"cells.{cell}.{key}.{k}": v for k, v in entries}
-        return state
-
-    def _chosen(self, arch: str) -> list[dict[str, nn.Module]]:
-        """The chosen operation of each edge but `none`, cell by cell."""
-        chosen = [
-            (_key(edge), op)
-            for edge, op in zip(EDGES, self.space.operations(arch), strict=True)
-            if op != NONE
-        ]
-        return [
-            {key: cell.get_submodule(f"{key}.{op}") for key, op in chosen} for cell in self.cells
-        ]

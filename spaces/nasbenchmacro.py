@@ -9,7 +9,8 @@ from torch import nn
 from spaces import register
 from spaces.base import ArchitectureError
 from spaces.batchnorm import BatchNormMode
-from spaces.layered import LayeredSpace, LayerShape, layer_shapes
+from spaces.layer_shapes import LayerShape, layer_shapes
+from spaces.layered import LayeredSpace
 from spaces.ops import MBConv, Skip, conv
 
 IDENTITY = "0"

@@ -5,7 +5,7 @@ from torchvision.models import mobilenet_v2
 
 import spaces
 from spaces import ArchitectureError, BatchNormMode
-from spaces.layered import scaled
+from spaces.layer_shapes import scaled
 from spaces.mobilenet import MobileNet
 
 SPACE = MobileNet()

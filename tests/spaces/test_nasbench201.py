@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from spaces import ArchitectureError, BatchNormMode
+from spaces._nasbench201_networks import EDGES, OPS, run_cell
 from spaces.base import Supernet
-from spaces.nasbench201 import EDGES, OPS, TEMPLATE, NASBench201, run_cell
+from spaces.nasbench201 import TEMPLATE, NASBench201
 from tests.tables import rows
 
 SMALL = NASBench201(cells=1, channels=4)
