@@ -142,9 +142,10 @@ def select(
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's and the selection's, not the study's
-    fields = [OPTIONS[limit].field for limit in LIMITS if OPTIONS[limit].field in given]
     limits: dict[Any, str] = {
-        field.removeprefix("search.max_"): given.pop(field) for field in fields
+        name.removeprefix("max_"): str(given.pop(OPTIONS[name].field))  # --set gives numbers
+        for name in LIMITS
+        if OPTIONS[name].field in given
     }
     config = load_config(study, given, resume=True)
     seed = config.seed if seed is None else seed

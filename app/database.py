@@ -5,7 +5,6 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -139,18 +138,17 @@ def wait_for_server(call: Callable[[bool], T]) -> T:
     Gives up three minutes after the first loss, and raises the last error. Whether a lost commit
     has happened is for the call to look up.
     """
-    until = float("inf")
-    for tries in count():
+    until = None
+    while True:
         try:
-            return call(tries > 0)
+            return call(until is not None)
         except Exception as error:
-            if not _is_lost(error) or time.monotonic() > until:
+            if not _is_lost(error) or (until is not None and time.monotonic() > until):
                 raise
-            if tries == 0:
-                until = time.monotonic() + SECONDS_TO_WAIT_FOR_A_SERVER
-                notice("The connection to the database is lost; trying again for 3 minutes …")
-            time.sleep(SECONDS_BETWEEN_TRIES)
-    raise AssertionError
+        if until is None:
+            until = time.monotonic() + SECONDS_TO_WAIT_FOR_A_SERVER
+            notice("The connection to the database is lost; trying again for 3 minutes …")
+        time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def _is_lost(error: Exception) -> bool:

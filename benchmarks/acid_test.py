@@ -20,15 +20,7 @@ from typing import Annotated, Any
 import typer
 from filelock import FileLock
 from ground_truth import Dataset
-from small_mobilenets import (
-    DATA,
-    RECIPE,
-    Runs,
-    Trainings,
-    columns,
-    searched_study,
-    write_table,
-)
+from small_mobilenets import DATA, RECIPE, Runs, Trainings, columns, searched_study, write_table
 
 from app.config import SearchConfig, StudyConfig
 from app.exit_status import run_command

@@ -133,9 +133,8 @@ class NASBench201(Space):
         ops = self.operations(arch)
         for pieces, after in zip(stages, (*reductions, head), strict=True):
             chosen = zip(EDGES, ops, strict=True)
-            x = after(
-                run_cell(x, {edge_key(edge): pieces[op] for edge, op in chosen if op != NONE})
-            )
+            edges = {edge_key(edge): pieces[op] for edge, op in chosen if op != NONE}
+            x = after(run_cell(x, edges))
         return x.peak
 
     def sketch(self, arch: str) -> Sketch:

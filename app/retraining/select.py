@@ -43,20 +43,20 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def select(
-    config: StudyConfig, recipe: Recipe, seed: int, limits: Mapping[CostName, str], count: int
+    config: StudyConfig, recipe: Recipe, seed: int, given: Mapping[CostName, str], count: int
 ) -> None:
     """Find the most accurate of the `count` best candidates, and train it to the end.
 
-    `limits` are those on the command line, such as 80M, beside the study's own. Raises InputError
-    for bad input before training starts, and FloatingPointError if every candidate diverges.
+    The limits `given`, such as 80M, win over the study's own. Raises InputError for bad input
+    before training starts, and FloatingPointError if every candidate diverges.
     """
-    given = {name: parse_count(text) for name, text in limits.items()}
-    for name, value in given.items():
-        if not value:
-            raise InputError(f"--max-{name} {limits[name]}: write a number such as 80M")
+    limits = config.search.limits
+    for name, text in given.items():
+        if not (limit := parse_count(text)):
+            raise InputError(f"--max-{name} {text}: write a number such as 80M")
+        limits[name] = limit
     trainer = Trainer(config, recipe, seed)
-    allowed = config.search.limits | {name: value for name, value in given.items() if value}
-    chosen = choose_best(trainer.rows, allowed, count, config.search.objectives)
+    chosen = choose_best(trainer.rows, limits, count, config.search.objectives)
     halving = SuccessiveHalving(trainer, chosen)
     winner = None
     try:

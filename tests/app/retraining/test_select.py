@@ -135,6 +135,7 @@ def test_networks_that_diverge_are_out(
     ("options", "message"),
     [
         (["--max-latency=1"], "--max-latency: the trials of this study have no latency"),
+        (["--set=search.max_flops=1"], "--max-flops: the cheapest network found takes 0.0 M"),
         (["--max-flops=many"], "--max-flops many: write a number such as 80M"),
         (["--max-flops=1"], "--max-flops: the cheapest network found takes 0.0 M multiply–adds"),
         (["--candidates=1"], "--candidates"),
