@@ -33,6 +33,11 @@ def print_anything() -> None:
                 stream.reconfigure(errors="backslashreplace")
 
 
+def plural(count: int, noun: str) -> str:
+    """Such as `1 epoch` and `3 epochs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def notice(text: str) -> None:
     """Print one line as it is: never wrapped, nothing in it taken for markup or control codes."""
     console.print(printable(text), soft_wrap=True, markup=False)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from app.atomic import check_output, remove_leftovers, write_bytes
 from app.config import StudyConfig
-from app.console import out
+from app.console import out, plural
 from app.context import check_names, open_data
 from app.data import ImageData
 from app.definition import study_definition
@@ -74,7 +74,7 @@ def export(
         command = study_command("retrain", config, which)
         raise InputError(f"{one.label} has not been retrained yet; run: {command}")
     out.print(
-        f"{one.label}: retrained for {result.epochs} epochs, "
+        f"{one.label}: retrained for {plural(result.epochs, 'epoch')}, "
         f"test accuracy {100 * result.test_accuracy:.2f} %."
     )
     network = space.network(one.arch)

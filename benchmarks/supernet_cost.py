@@ -27,7 +27,7 @@ from app.config import StudyConfig
 from app.console import progress_bar
 from app.context import create_space, open_data
 from app.data import BatchStream, ImageData
-from app.device import device_name, pick_device
+from app.device import device_name, memory_format, pick_device
 from app.exit_status import run_command
 from app.paths import StudyPaths
 from app.rank.statistics import Ranker
@@ -133,7 +133,9 @@ def conventional(
     """Yield steps, seconds and one-shot accuracies after each quarter of the training."""
     space = create_space(config, data, config.supernet_space_options)
     torch.manual_seed(config.seed)
-    supernet = space.supernet(BatchNormMode.BIASED).to(device).to(memory_format=torch.channels_last)
+    supernet = (
+        space.supernet(BatchNormMode.BIASED).to(device).to(memory_format=memory_format(device))
+    )
     supernet.requires_grad_(True)
     # as in arXiv 1904.00420, with a learning rate for batches of 64
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, weight_decay=4e-5)

@@ -40,8 +40,8 @@ from app.study_file import load_config
 from app.supernet.checkpoint import load_checkpoint
 
 SPACES = "nasbench201,nasbenchmacro,mnasnet,mobilenet"
-LEARNING_RATE = {"kaiming": 0.02, "shared": 0.3}
-"""By initialisation: the defaults before `shared` and since."""
+LEARNING_RATE = {"shared": 0.3, "kaiming": 0.02}
+"""By initialisation of the frozen weights: the default, and the one before."""
 RANDOM_PATHS, HELD_OUT, BATCH_SIZE, LAST_LOSSES = 50, 256, 64, 20
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -65,6 +65,7 @@ def main(
     runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/training"),
     spaces: Annotated[str, typer.Option(help="Names with commas between.")] = SPACES,
     steps: Annotated[str, typer.Option(help="With commas between.")] = "0,500,2000,10000,30000",
+    weights: Annotated[str, typer.Option(help="Initialisations.")] = ",".join(LEARNING_RATE),
     sample: Annotated[int, typer.Option(min=20, help="Even rows of each table to rank.")] = 150,
     seed: int = 0,
     device: str = "auto",
@@ -73,7 +74,7 @@ def main(
     """Train, measure and rank each cell that has no result yet."""
     options = {"dataset": dataset, "runs": runs, "seed": seed, "device": device}
     counts = sorted(int(count) for count in steps.split(","))
-    for cell in map(Cell._make, product(counts, spaces.split(","), LEARNING_RATE)):
+    for cell in map(Cell._make, product(counts, spaces.split(","), weights.split(","))):
         folder = runs / str(cell)
         result = folder / f"result-v{VERSION}.json"
         if show or result.exists():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from app.data.decode import ValueRanges
+from app.device import memory_format
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +71,9 @@ class ImageData:
         return self.train.pixels.shape[-1]
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Bytes, B×3×S×S, to float32 of mean 0 and deviation 1, channels last, on the device."""
+        """Bytes, B×3×S×S, to float32 of mean 0 and deviation 1, on the device in its layout."""
         images = pixels.to(self.device, non_blocking=True).to(
-            torch.float32, memory_format=torch.channels_last
+            torch.float32, memory_format=memory_format(self.device)
         )
         shape = (1, 3, 1, 1)
         return images.div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))

@@ -59,7 +59,7 @@ class BatchStream:
         self._position = 0
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
-        """Images, float32 B×3×S×S, normalised, channels last, and labels, int64 B; on device."""
+        """Images, float32 B×3×S×S, normalised, and labels, int64 B; on device."""
         if self._position + self._batch_size > len(self._order):
             self._order = self._shuffle()
             self._position = 0

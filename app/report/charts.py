@@ -14,6 +14,7 @@ from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 from optuna.visualization import plot_hypervolume_history, plot_pareto_front
 
+from app.console import plural
 from app.costs import Cost
 from app.report.data import ReportData
 from app.study import directions
@@ -155,7 +156,7 @@ def learning_curves_chart(data: ReportData) -> Chart:
         name = _short(str(trial.user_attrs.get("network")))
         add(name, trial.intermediate_values, showlegend=False, marker_color=PALE)
     for result in data.results:
-        name = f"{_short(data.name_of(result))}, {result.epochs} epochs"
+        name = f"{_short(data.name_of(result))}, {plural(result.epochs, 'epoch')}"
         accuracies = {int(epoch["epoch"]): epoch["validation_accuracy"] for epoch in result.history}
         add(name, accuracies, showlegend=True, line_dash="dot" if result.is_baseline else "solid")
     meaning = (

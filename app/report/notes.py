@@ -2,6 +2,7 @@
 
 import re
 
+from app.console import plural
 from app.pareto import KNEE, Row
 from app.paths import StudyPaths
 from app.report.data import ReportData
@@ -47,7 +48,7 @@ def trial_note(data: ReportData, row: Row) -> str:
 
 def _accuracy(result: Result) -> str:
     return (
-        f"Trained from scratch for {result.epochs} epochs: "
+        f"Trained from scratch for {plural(result.epochs, 'epoch')}: "
         f"**{100 * result.test_accuracy:.2f} %** on {result.test_images} test images"
     )
 

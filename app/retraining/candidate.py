@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from app.atomic import csv_text, write_text
-from app.console import notice, progress_bar
+from app.console import notice, plural, progress_bar
 from app.data import ImageData, majority_share
 from app.data.dataset import fingerprint
 from app.definition import FINGERPRINT, Definition, check_definition, digest
@@ -97,8 +97,9 @@ def go_on(candidate: Candidate) -> Candidate:
         return replace(candidate, definition=last.definition, folder=last.folder)
     definition = own | {CONTINUED: last.folder.name}
     notice(
-        f"{candidate.label} goes on from the last weights of its {last.epochs} epochs, with a new "
-        f"warm-up and cosine; to train {own['epochs']} in one go, move '{last.folder}' away."
+        f"{candidate.label} goes on from the last weights of its {plural(last.epochs, 'epoch')}, "
+        f"with a new warm-up and cosine; to train {own['epochs']} in one go, "
+        f"move '{last.folder}' away."
     )
     folder = training_folder(parent, definition)
     return replace(candidate, definition=definition, folder=folder, earlier=last.folder)

@@ -10,7 +10,7 @@ from torch import nn
 
 from app import locks
 from app.config import StudyConfig
-from app.console import notice, out, printable
+from app.console import notice, out, plural, printable
 from app.context import check_names, open_data
 from app.dashboard import publish
 from app.data import describe_split
@@ -90,9 +90,9 @@ class Trainer:
         held_out = self.data.val is None
         split = describe_split(trained.tolist(), validated.tolist(), is_held_out=held_out)
         out.print(
-            f"Training {len(candidates)} network{'s' if len(candidates) > 1 else ''} from "
+            f"Training {plural(len(candidates), 'network')} from "
             f"{self.recipe.init or 'scratch'} on {printable(self.config.dataset)}: "
-            f"{self.recipe.epochs} epochs of batches of {self.recipe.batch_size}, "
+            f"{plural(self.recipe.epochs, 'epoch')} of batches of {self.recipe.batch_size}, "
             f"{split}, {len(self.data.test)} test images, {device_name(self.device)}"
         )
         name = f"{self.config.name} {command}"

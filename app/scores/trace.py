@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from app.data import ImageData
+from app.device import memory_format
 from app.errors import InputError
 from app.scores.features import Moments, moments
 from spaces import FeatureNode, Space, Supernet
@@ -162,7 +163,7 @@ class Trace:
             torch.default_generator.manual_seed(self.probe.seed)
             network = self.space.network(self.arch)
         device = self.probe.images.device
-        return network.to(device).to(memory_format=torch.channels_last)
+        return network.to(device).to(memory_format=memory_format(device))
 
 
 def sample(layer: Tensor, positions: Tensor) -> Tensor:
@@ -185,7 +186,8 @@ def _gradients(target: Tensor, layers: list[Tensor], seed: int) -> list[Tensor]:
     """
     generator = torch.Generator().manual_seed(seed)
     signs = torch.randint(0, 2, target.shape, generator=generator) * 2 - 1
-    signs = signs.to(target, memory_format=torch.channels_last)  # else backward is slow on CPU
+    layout = memory_format(target.device)  # another one slows the backward pass
+    signs = signs.to(target, memory_format=layout)
     reached = [layer for layer in layers if layer.requires_grad]
     if not reached:
         return [torch.zeros_like(layer) for layer in layers]

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from app.config import SupernetConfig
 from app.console import progress_bar
 from app.data import BatchStream, ImageData
-from app.device import mixed_precision
+from app.device import memory_format, mixed_precision
 from app.errors import InputError
 from app.interrupt import check_or_save
 from app.supernet import distributed
@@ -85,8 +85,7 @@ class SupernetTraining:
             # on the CPU, so that every device starts from the same weights
             torch.default_generator.manual_seed(seed)
             supernet = space.supernet(bn_mode)
-            # oneDNN and cuDNN convolve channels-last images faster; parameters hold no layout
-            supernet = supernet.to(device).to(memory_format=torch.channels_last)
+            supernet = supernet.to(device).to(memory_format=memory_format(device))
             if config.initialisation == "shared":
                 share_weights(supernet)
         self.supernet: Supernet = supernet

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from app.data import ImageData
+from app.scores.scorer import Scorer
 from app.scores.trace import ProbeBatch, Trace
 from spaces import BatchNormMode, FeatureNode
 from tests.toy import Toy
@@ -51,6 +53,15 @@ def test_gradients_say_how_activations_move_the_last_feature(toy: Toy, digits: I
     expected = (signed_sum(1) - signed_sum(-1)) / 2
     found = (trace.gradients[0] * move).sum()
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
+
+
+def test_scores_do_not_depend_on_how_images_lie_in_memory(toy: Toy, digits: ImageData) -> None:
+    trace = trace_of(toy, digits)
+    scorer = Scorer(toy, trace.supernet, trace.probe)
+    images = trace.probe.images.contiguous()
+    assert not images.is_contiguous(memory_format=torch.channels_last)
+    other = Scorer(toy, trace.supernet, replace(trace.probe, images=images))
+    assert other(ARCH) == pytest.approx(scorer(ARCH), rel=1e-3)
 
 
 def test_gradients_before_the_first_trainable_parameter_are_zero() -> None:
