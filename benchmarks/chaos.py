@@ -87,11 +87,13 @@ class Place:
     file: Path
     runs: Path
     seed: int
+    storage: str | None = None
 
     @property
     def config(self) -> StudyConfig:
         """The settings that the command has."""
-        return load_config(str(self.file), {"seed": self.seed, "runs": str(self.runs)})
+        options = {"seed": self.seed, "runs": str(self.runs), "storage": self.storage}
+        return load_config(str(self.file), options)
 
     @property
     def paths(self) -> StudyPaths:
@@ -100,7 +102,8 @@ class Place:
 
     def command(self, *more: str) -> list[str]:
         """The command line that runs or resumes the study."""
-        options = ("--study", str(self.file), "--runs", str(self.runs), "--seed", str(self.seed))
+        options = ["--study", str(self.file), "--runs", str(self.runs), "--seed", str(self.seed)]
+        options += ["--storage", self.storage] if self.storage else []
         return [sys.executable, "main.py", *options, *more]
 
     def run(self, *more: str) -> float:
@@ -112,10 +115,11 @@ class Place:
     def trials(self) -> list[FrozenTrial]:
         """The trials in the database; none if the study is not there yet."""
         database = self.runs / "studies.db"
-        if not database.exists():
+        if not self.storage and not database.exists():
             return []
+        storage = self.storage or f"sqlite:///{database}"
         try:
-            study = optuna.load_study(study_name=self.config.name, storage=f"sqlite:///{database}")
+            study = optuna.load_study(study_name=self.config.name, storage=storage)
         except KeyError:
             return []
         return study.get_trials(deepcopy=False)
