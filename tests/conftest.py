@@ -66,6 +66,12 @@ def study_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def arguments(study_file: Path, tmp_path: Path) -> list[str]:
+    """The command line of that study."""
+    return ["--study", str(study_file), "--runs", str(tmp_path / "runs")]
+
+
+@pytest.fixture
 def config(tmp_path: Path) -> StudyConfig:
     """The same study as typed settings."""
     values: dict[str, Any] = {

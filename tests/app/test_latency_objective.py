@@ -10,12 +10,6 @@ from optuna.trial import TrialState
 
 from app.cli import main
 
-
-@pytest.fixture
-def arguments(study_file: Path, tmp_path: Path) -> list[str]:
-    return ["--study", str(study_file), "--runs", str(tmp_path / "runs")]
-
-
 BOTH = ["--objective", "flops", "--objective", "latency"]
 
 

@@ -25,11 +25,6 @@ from tests.toy import Toy
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture
-def arguments(study_file: Path, tmp_path: Path) -> list[str]:
-    return ["--study", str(study_file), "--runs", str(tmp_path / "runs")]
-
-
 def database(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'runs' / 'studies.db'}"
 
