@@ -78,9 +78,17 @@ def table(trainer: Trainer, groups: dict[tuple[str, int], str]) -> list[tuple[st
         for result in found
         if not result.is_baseline and result.recipe == RECIPE
     ]
-    rows = [{"group": group} | columns(result, trainer.config) for group, result in results]
+    rows = [
+        {"group": group} | columns(result, trainer.config) | {"curve": curve(result)}
+        for group, result in results
+    ]
     write_table("mobilenet-truth.csv", rows)
     return results
+
+
+def curve(result: Result) -> str:
+    """Validation accuracy after each epoch, in percent."""
+    return " ".join(f"{100 * epoch['validation_accuracy']:.2f}" for epoch in result.history)
 
 
 def summary(results: list[tuple[str, Result]]) -> str:
