@@ -78,6 +78,7 @@ def main(
             "the most multiply–adds": whole([max(draw, key=lambda network: network.flops)]),
             "the best score": whole(best[:1]),
             "4 random": whole(draw[:4]),
+            "4 with the most multiply–adds": whole(sorted(draw, key=lambda n: -n.flops)[:4]),
             "4 best scores": whole(best[:4]),
             "8 random": whole(draw[:8]),
             "8 best scores": whole(best[:8]),
