@@ -20,8 +20,10 @@ from tests.toy import Toy
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the figures in the tests are the CPU's
 
-# a shell starts what it runs in the background with Ctrl-C ignored, which tests send themselves
+# a shell starts what it runs in the background with Ctrl-C ignored, and nohup ignores a closed
+# terminal; processes inherit that, and tests send both signals themselves
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 CPU = torch.device("cpu")
 

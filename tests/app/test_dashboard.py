@@ -71,7 +71,7 @@ def test_retraining_is_noted_on_the_trial(runs: Path) -> None:
     retrain = ["retrain", "--study", "small", "--runs", str(runs), "--trial", str(first.number)]
     assert main([*retrain, "--epochs=1", "--batch-size=64"]) == 0
     note = get_note(Trial(stored(runs), first._trial_id))
-    assert "Trained from scratch for 1 epochs" in note and "359 test images" in note
+    assert "Trained from scratch for 1 epoch:" in note and "359 test images" in note
     assert "Trained from scratch" in get_note(stored(runs))
 
 
