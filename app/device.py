@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from app.console import plural
 from app.errors import InputError
 
 
@@ -68,4 +69,4 @@ def device_name(device: torch.device) -> str:
 
 def with_threads(processor: str, count: int) -> str:
     """The name of a processor and its number of threads, such as `cpu, 2 threads`."""
-    return f"{processor}, {count} thread{'s' if count > 1 else ''}"
+    return f"{processor}, {plural(count, 'thread')}"

@@ -8,17 +8,15 @@ standard deviations of the measure over the architectures, and by Kendall tau of
 """
 
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import fmean, median, pstdev
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
-from common import environment
+from common import environment, seconds
 from ground_truth import BENCHMARKS, EVERYWHERE, Dataset, markdown_row
 from scipy.stats import kendalltau
 
@@ -56,30 +54,24 @@ class Place:
         probe = ProbeBatch.draw(data, config.score.images, config.seed, device)
         rng = Random(config.seed)
         sample = [space.sample(rng) for _ in range(archs)]
-        timed = partial(seconds, device)
 
         scorer = Scorer(space, training.supernet, probe)
-        found = [timed(partial(scorer.or_none, arch)) for arch in (sample[0], *sample)][1:]
-        self.scores: list[Scores] = [scores for _, scores in found]
-        self.scoring = median(spent for spent, _ in found)
-
-        found_losses = [timed(training.step) for _ in range(steps)]
-        self.losses = [loss.item() for _, loss in found_losses]
-        self.step = median(spent for spent, _ in found_losses)
+        scorer.or_none(sample[0])  # warms up
+        self.scores: list[Scores] = []
+        self.scoring = median(
+            seconds(lambda arch=arch: self.scores.append(scorer.or_none(arch)), device)  # type: ignore[misc]
+            for arch in sample
+        )
+        losses: list[torch.Tensor] = []
+        self.step = median(
+            seconds(lambda: losses.append(training.step()), device) for _ in range(steps)
+        )
+        self.losses = [loss.item() for loss in losses]
 
         recipe = Recipe(epochs=1, batch_size=config.supernet.batch_size)
         build = partial(space.network, sample[0])
         network = NetworkTraining(build, data, recipe, config.seed, device)
-        self.training = median(timed(network.step)[0] for _ in range(steps))
-
-
-def seconds(device: torch.device, call: Callable[[], Any]) -> tuple[float, Any]:
-    """Time one call, until the device has finished; and its value."""
-    begun = time.perf_counter()
-    value = call()
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
-    return time.perf_counter() - begun, value
+        self.training = median(seconds(network.step, device) for _ in range(steps))
 
 
 def score_differences(here: list[Scores], there: list[Scores]) -> tuple[float, float]:

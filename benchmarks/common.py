@@ -3,7 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +27,15 @@ def environment() -> str:
         f"{processor}, {os.cpu_count()} cores; Python {platform.python_version()}, "
         f"torch {torch.__version__}, Optuna {optuna.__version__}"
     )
+
+
+def seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Time one call, until the device has finished."""
+    begun = time.perf_counter()
+    call()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter() - begun
 
 
 def print_medians(found: Mapping[str, Sequence[float]]) -> None:

@@ -14,7 +14,6 @@ weight.
 """
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -22,7 +21,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from common import environment, print_medians, write_results
+from common import environment, print_medians, seconds, write_results
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,15 +49,6 @@ def conventional(supernet: Supernet, images: Tensor, labels: Tensor) -> Callable
         optimizer.step()
 
     return step
-
-
-def seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Time one call, until the device has finished."""
-    begun = time.perf_counter()
-    call()
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
-    return time.perf_counter() - begun
 
 
 def weight_gradient_seconds(
