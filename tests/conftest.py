@@ -27,6 +27,13 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 CPU = torch.device("cpu")
 
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Processes side by side have a core each, and so have those that they start."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 SMALL_STUDY = """
 space = "toy"
 dataset = "digits"

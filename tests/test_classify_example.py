@@ -58,7 +58,7 @@ def test_pictures_are_prepared_as_in_training(white: int, tmp_path: Path) -> Non
         assert np.ptp(prepared) > 50, kind
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_without_arguments_it_says_how_it_is_used() -> None:
     done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True)
     assert done.returncode == 1

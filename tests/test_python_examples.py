@@ -14,7 +14,7 @@ import spaces
 from app.exported import FORMAT
 from tests.app.test_run import ROOT
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.slow
 
 
 def run(folder: Path, *words: str | Path) -> str:

@@ -19,7 +19,6 @@ QUICK = (
 
 
 @pytest.mark.slow
-@pytest.mark.system
 def test_an_installed_wheel_runs_a_preset(tmp_path: Path) -> None:
     def run(*words: object) -> str:
         command = [str(word) for word in words]

@@ -126,7 +126,7 @@ def test_bad_input_is_refused(data: ImageData) -> None:
         space.build("nonsense")
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_importing_the_package_imports_no_pytorch() -> None:
     code = "import app, os, sys; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

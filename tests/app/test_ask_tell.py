@@ -141,6 +141,7 @@ def test_a_search_in_which_everything_fails_ends(tmp_path: Path, toy: Toy) -> No
         make_search(tmp_path / "a.db", toy, Failing(toy), sampler="random").run(5, never, silent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_resumes_without_repeating_its_first_trials(
     tmp_path: Path, sampler: str
@@ -154,6 +155,7 @@ def test_every_sampler_resumes_without_repeating_its_first_trials(
         assert len(set(archs)) == 22
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["nsga2", "nsga3"])
 def test_a_resumed_search_goes_on_with_its_generations(tmp_path: Path, sampler: str) -> None:
     space, path = LongToy(image_size=16), tmp_path / "a.db"

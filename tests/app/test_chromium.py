@@ -34,7 +34,7 @@ QUIET = (
 PATIENCE = 60_000  # milliseconds: a busy machine starts slowly
 
 pytestmark = [
-    pytest.mark.system,
+    pytest.mark.slow,
     pytest.mark.skipif(
         BROWSER is None, reason=f"no browser is installed: none of {', '.join(BROWSERS)} in PATH"
     ),

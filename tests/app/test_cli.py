@@ -138,7 +138,7 @@ def test_dashboard_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "run a study first" in capsys.readouterr().err
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_dashboard_serves_the_trials(study: list[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

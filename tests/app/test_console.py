@@ -35,7 +35,7 @@ TABLE = "arch,accuracy\n" + "".join(
 )
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_every_command_prints_to_an_ascii_pipe(study_file: Path, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(TABLE)
     runs = tmp_path / "größe"

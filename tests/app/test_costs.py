@@ -25,6 +25,7 @@ def test_costs_are_counted_by_hand() -> None:
     assert int8["memory"] == 3 * 256 + 6 * 16
 
 
+@pytest.mark.slow
 def test_a_study_of_three_costs_keeps_to_its_limits(
     study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def test_no_room_for_a_database(
     assert main(arguments) == 0
 
 
+@pytest.mark.slow
 def test_no_room_for_more_trials(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

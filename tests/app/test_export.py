@@ -36,7 +36,7 @@ def trained(searched_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     return ["export", *study]
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_retrained_network_is_exported_and_classifies(
     trained: list[str], tmp_path: Path, digits: ImageData
 ) -> None:
@@ -78,6 +78,7 @@ def test_a_retrained_network_is_exported_and_classifies(
         assert float(share.rstrip("%")) == pytest.approx(expected, abs=0.1)
 
 
+@pytest.mark.slow
 def test_pt2_and_another_opset(trained: list[str], tmp_path: Path) -> None:
     places = [f"--out={tmp_path / 'model.pt2'}", f"--out={tmp_path / 'model.onnx'}"]
     for _ in range(2):  # what export wrote may be written again
@@ -140,6 +141,7 @@ def test_files_of_others_are_not_overwritten(
         assert (tmp_path / name).read_text() == text and not model.exists()
 
 
+@pytest.mark.slow
 def test_int8_is_measured_and_refused_if_it_loses_too_much(
     trained: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +160,7 @@ def test_int8_is_measured_and_refused_if_it_loses_too_much(
     assert main([*trained, f"--arch={ARCH}", f"--out={tmp_path / 'm.pt2'}", "--int8"]) == 2
 
 
+@pytest.mark.slow
 def test_a_loss_above_the_limit_is_refused(digits: ImageData) -> None:
     """The limit is below any loss, as no network of this size loses much."""
     network = Normalised(spaces.create("toy", 10, 16, {}).network(ARCH).eval(), digits)

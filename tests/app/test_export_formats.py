@@ -35,6 +35,7 @@ def trained_a_little(network: nn.Module, images: Tensor) -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_onnxruntime_computes_the_same(name: str, digits: ImageData) -> None:
     torch.manual_seed(0)

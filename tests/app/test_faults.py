@@ -41,7 +41,7 @@ def goes_on(arguments: list[str], tmp_path: Path) -> None:
     assert {number: after[number] for number in before} == before
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_terminated_search_ends_with_status_130(arguments: list[str], tmp_path: Path) -> None:
     process = start([*arguments, *LONG])
     wait_for_trials(process, tmp_path, 3)
@@ -50,7 +50,7 @@ def test_a_terminated_search_ends_with_status_130(arguments: list[str], tmp_path
     goes_on([*arguments, *LONG], tmp_path)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_closed_terminal_loses_nothing(arguments: list[str], tmp_path: Path) -> None:
     mine, theirs = pty.openpty()
     process = start([*arguments, *LONG], theirs)
@@ -62,7 +62,7 @@ def test_a_closed_terminal_loses_nothing(arguments: list[str], tmp_path: Path) -
     goes_on([*arguments, *LONG], tmp_path)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_output_that_nobody_reads(arguments: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -165,7 +165,7 @@ def test_damaged_files_are_set_aside_and_come_out_the_same(
     assert [path.name for path in folder.glob(".*.part")] == [".front.csv.x.part"]
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_bare_environment_that_makes_errors_of_warnings(tmp_path: Path) -> None:
     """No HOME, no asserts, another working folder; `thop` warns when it is imported."""
     small = [
@@ -190,6 +190,7 @@ def test_a_bare_environment_that_makes_errors_of_warnings(tmp_path: Path) -> Non
     assert len(study.trials) == 4
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_study(arguments: list[str], tmp_path: Path) -> None:
     found = []
     for place in ("a", "b"):

@@ -69,7 +69,7 @@ def test_a_time_limit_ends_the_block_and_nothing_after_it(
         check()
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_an_import_is_not_left_half_done(tmp_path: Path) -> None:
     """PyTorch would abort, or hide the KeyboardInterrupt behind an error of its own."""
     (tmp_path / "half.py").write_text(

@@ -18,6 +18,7 @@ def stored(tmp_path: Path) -> optuna.Study:
     return optuna.load_study(study_name="small", storage=url)
 
 
+@pytest.mark.slow
 def test_a_third_objective_runs_resumes_and_is_picked_by(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_third_objective_runs_resumes_and_is_picked_by(
     assert trained["network"] == best.user_attrs["arch"]
 
 
+@pytest.mark.slow
 def test_what_does_not_compare_is_refused(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +79,7 @@ def test_what_does_not_compare_is_refused(
     assert main(["retrain", *arguments, "--pick", "knee", "--epochs", "1"]) == 0
 
 
+@pytest.mark.slow
 def test_earlier_studies_go_on_if_their_latencies_were_measured(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from app.database import parse_url, wait_for_server
 from tests.app.study_of_toys import PRINT, create_study, make_search, some_trial
 from tests.toy import Toy
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.slow
 
 
 class Break:

@@ -50,6 +50,7 @@ def test_memory_that_is_full_is_recognised() -> None:
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_too_large_to_score_names_the_setting(
     arguments: list[str], tmp_path: Path, memory: Memory, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_trial_that_is_too_large_fails_with_its_reason(
     assert sum(t.state == TrialState.COMPLETE for t in trials(tmp_path)) == 40
 
 
+@pytest.mark.slow
 def test_a_search_that_has_no_memory_at_all_ends(
     arguments: list[str], tmp_path: Path, memory: Memory, capsys: pytest.CaptureFixture[str]
 ) -> None:

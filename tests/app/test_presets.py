@@ -29,6 +29,7 @@ def test_every_space_has_a_preset_of_its_name() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_a_search_runs_resumes_and_reports(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

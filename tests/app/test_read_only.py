@@ -19,7 +19,7 @@ from app.cli import main
 from app.database import open_write_engine, sqlite_url
 from tests.app.test_run import ROOT
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.slow
 
 COMMANDS = """
 import json, sys, tests.toy

@@ -48,6 +48,7 @@ def check_rescored(arguments: list[str], known: list[str]) -> None:
     assert set(optuna.get_all_study_names(database(arguments))) == {"small", KEPT}
 
 
+@pytest.mark.slow
 def test_an_outdated_study_is_scored_anew(
     study: list[str], toy: Toy, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +86,7 @@ def test_a_study_is_rescored_again(study: list[str]) -> None:
     assert archs(load(study)) == known
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_kill_leaves_one_of_the_two_studies_whole(study: list[str]) -> None:
     """Killed when it begins, when it has replaced the study and when it has scored."""
     known = make_outdated(study)
@@ -111,7 +112,7 @@ def test_a_kill_leaves_one_of_the_two_studies_whole(study: list[str]) -> None:
     check_rescored(study, known)
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_study_on_a_server_is_scored_anew(
     study_file: Path, tmp_path: Path, postgresql: str
 ) -> None:

@@ -129,6 +129,7 @@ def test_trials_of_two_supernets_never_mix(
     }
 
 
+@pytest.mark.slow
 def test_a_study_without_trials_is_made_again(arguments: list[str], tmp_path: Path) -> None:
     assert main([*arguments, "--trials", "1"]) == 0
     study = optuna.load_study(study_name="small", storage=database(tmp_path))
@@ -191,7 +192,7 @@ def wait_for_trials(process: Command, tmp_path: Path, count: int) -> None:
     pytest.fail("no trials after two minutes")
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_killed_and_interrupted_searches_lose_and_repeat_nothing(
     arguments: list[str], tmp_path: Path
 ) -> None:

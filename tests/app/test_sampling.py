@@ -93,6 +93,7 @@ def few(request: pytest.FixtureRequest) -> Space:
     return make(request.param)
 
 
+@pytest.mark.slow
 def test_repaired_networks_keep_to_all_limits_at_once(few: Space) -> None:
     def limit(name: CostName) -> float:
         costs = cost_range(few, name, config)
@@ -110,6 +111,7 @@ def test_repaired_networks_keep_to_all_limits_at_once(few: Space) -> None:
     assert len(list(stratified(repair, 3, rng))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flops", "params", "memory"])
 def test_the_range_is_that_of_all_networks(name: CostName) -> None:
     """Of all 6,561 and all 15,625 networks, by enumeration."""
@@ -121,6 +123,7 @@ def test_the_range_is_that_of_all_networks(name: CostName) -> None:
         assert (found.lowest, found.highest) == (min(costs), max(costs))
 
 
+@pytest.mark.slow
 def test_the_least_network_is_found_and_named(few: Space) -> None:
     for name in ("params", "memory"):
         lowest = cost_range(few, name).lowest

@@ -32,7 +32,7 @@ def test_plain_optuna_reads_what_we_write(tmp_path: Path) -> None:
         assert connection.execute("SELECT study_name FROM studies").fetchall() == [("ours",)]
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_processes_that_open_a_fresh_database_together_all_succeed(tmp_path: Path) -> None:
     path = tmp_path / "studies.db"
     command = [sys.executable, "-c", CREATE, str(path)]
@@ -124,7 +124,7 @@ def test_a_database_is_only_made_where_that_is_asked_for(tmp_path: Path) -> None
     assert open_existing(url) is not None
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_server_that_holds_nothing_is_left_so(postgresql: str) -> None:
     assert open_existing(parse_url(postgresql)) is None
     engine = create_engine(parse_url(postgresql))

@@ -20,7 +20,7 @@ from tests.postgresql import PASSWORD
 from tests.processes import Command, start
 from tests.toy import LongToy
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ def test_every_cell_of_the_benchmark_is_counted_once_and_can_be_chosen(
     assert all(decode(encode(c)) == c for c in cells)
 
 
+@pytest.mark.slow
 def test_the_rows_of_the_development_table() -> None:
     """The canonical strings are those that the benchmark lists."""
     for row in rows("nasbench101-dev.csv"):

@@ -80,6 +80,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+@pytest.mark.slow
 def test_results_hold_every_score_and_what_was_run(bench: Bench) -> None:
     results = bench.results()
     assert set(results["scores"]) == {*COMPOSITES, *SCORES, *BASELINES, *RANK_SUMS}

@@ -45,6 +45,7 @@ def retrained(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "small" / "retrained"
 
 
+@pytest.mark.slow
 def test_networks_are_trained_compared_and_reported(
     study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,7 +70,7 @@ def test_networks_are_trained_compared_and_reported(
         assert f"{100 * trained['test_accuracy']:.2f}" in page and "accuracy by class" in page
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_killed_training_goes_on(study: list[str], tmp_path: Path) -> None:
     command = ["retrain", *study, "--trial=0", "--epochs=2", "--batch-size=256"]
     folder = retrained(tmp_path)

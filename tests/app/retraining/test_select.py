@@ -32,6 +32,7 @@ def trials(tmp_path: Path, name: str = "small select") -> list[FrozenTrial]:
     return optuna.load_study(study_name=name, storage=url).trials
 
 
+@pytest.mark.slow
 def test_a_third_goes_on_and_the_winner_is_what_retrain_makes(
     study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,7 +69,7 @@ def test_a_third_goes_on_and_the_winner_is_what_retrain_makes(
     assert trained.intermediate_values == winner.intermediate_values
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_a_killed_selection_goes_on_where_it_was(study: list[str], tmp_path: Path) -> None:
     command = ["select", *study, *QUICK]
     process = start(command)
@@ -85,7 +86,7 @@ def test_a_killed_selection_goes_on_where_it_was(study: list[str], tmp_path: Pat
     assert len(list(retrained(tmp_path).glob("*/result.json"))) == 1
 
 
-@pytest.mark.system
+@pytest.mark.slow
 def test_two_processes_share_the_work_and_agree(study: list[str], tmp_path: Path) -> None:
     command = ["select", *study, *QUICK]
     processes = [start(command), start(command)]

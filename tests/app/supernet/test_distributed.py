@@ -25,7 +25,7 @@ from spaces import BatchNormMode
 from tests.toy import Toy
 from tests.two_processes import in_two_processes
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")

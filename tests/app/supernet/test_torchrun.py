@@ -14,7 +14,7 @@ from app.cli import main
 from app.supernet.checkpoint import load_checkpoint
 from tests.two_processes import in_two_processes
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 120

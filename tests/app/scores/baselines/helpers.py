@@ -10,12 +10,8 @@ from torch import Tensor, nn
 import spaces
 from app.scores.trace import ProbeBatch, Trace
 from spaces import BatchNormMode, Space, Supernet
+from tests.spaces.test_contract import SMALL
 
-SMALL: dict[str, dict[str, int]] = {
-    "darts": {"layers": 3, "channels": 4},
-    "nasbench101": {"modules": 1, "channels": 6},
-    "nasbench201": {"cells": 2, "channels": 4},
-}
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
 
