@@ -1,5 +1,7 @@
 """How a command line ends: its exit status, and one line for whatever the user can mend."""
 
+import atexit
+import gc
 import os
 import sys
 import warnings
@@ -55,6 +57,7 @@ def run_program(
     from app.interrupt import INTERRUPTED, stop_at_once
 
     print_anything()
+    atexit.register(gc.freeze)  # else Python looks for garbage in all of PyTorch: over a second
     if any(option.startswith("error") for option in sys.warnoptions):
         warnings.simplefilter("default")  # importing the libraries would fail
     try:

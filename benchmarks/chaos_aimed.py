@@ -48,13 +48,15 @@ class Aim(NamedTuple):
     begins: str
     seconds: float
     command: tuple[str, ...] = ()
-    """A command for the finished study; the main one if empty."""
+    """The main one if empty."""
+    finished: bool = False
+    """Whether the study to kill has its trials, so that only what follows is left to do."""
 
 
 AIMS = {
     "reference": Aim("Supernet 200/200|Reference sample", 3),
-    "report": Aim("Search 160/160|Pareto front", 4),
-    "select": Aim("Round to epoch", 8, ("select", *SELECT)),
+    "report": Aim("Study ", 3, finished=True),
+    "select": Aim("Round to epoch", 8, ("select", *SELECT), finished=True),
     "server": Aim("Supernet 20/200|Reference sample", 10),
 }
 
@@ -137,7 +139,7 @@ def main(
                 host = server.get_uri().partition("host=")[2]
                 storage = f"postgresql+psycopg://postgres@/study{number}?host={host}"
             place = Place(file, folder / f"{what}-{number}", 0, storage)
-            if AIMS[what].command:
+            if AIMS[what].finished:
                 shutil.copytree(whole.runs, place.runs)
             few = min(KILLS_PER_STUDY, kills - counts[what])
             counts[what] += torment(place, AIMS[what], few, tally)

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 
 def crop_and_mirror(pixels: Tensor, offsets: Tensor, mirrored: Tensor) -> Tensor:
@@ -35,6 +34,8 @@ def trivial_augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     `pixels`: uint8, B×3×S×S; returns the same. torchvision draws from PyTorch's global generator,
     which is seeded from `generator` meanwhile, so that training can be resumed.
     """
+    from torchvision.transforms import v2  # slow to import, and seldom needed
+
     transform = v2.TrivialAugmentWide()
     seed = int(torch.randint(1 << 62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):

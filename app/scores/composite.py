@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import percentileofscore
 
 from app.scores import MEASURES, PARTS
 
@@ -23,7 +22,8 @@ LOWEST = FLOOR * len(MEASURES)
 
 def percentile(score: float, reference: Sequence[float]) -> float:
     """The share of the reference scores that are lower, in percent; ties count half."""
-    return float(percentileofscore(reference, score, kind="mean"))
+    scores = np.asarray(reference)
+    return float(50 * ((scores < score).mean() + (scores <= score).mean()))
 
 
 class LogQuantile:
