@@ -17,7 +17,7 @@ from typing import Annotated
 import torch
 import typer
 from common import environment, seconds
-from ground_truth import BENCHMARKS, EVERYWHERE, Dataset, markdown_row
+from ground_truth import EVERYWHERE, Dataset, markdown_row, network_sizes
 from scipy.stats import kendalltau
 
 from app.config import StudyConfig
@@ -110,9 +110,8 @@ def main(
     print(markdown_row(header))
     print(markdown_row(["---"] + ["--:"] * (len(header) - 1)))
     for name in spaces.split(","):
-        options = BENCHMARKS[name].options if name in BENCHMARKS else {}
-        sizes = {"image_size": IMAGE_SIZE, "supernet.batch_size": batch_size}
-        config = load_config(name, EVERYWHERE | options | sizes)
+        options = {"image_size": IMAGE_SIZE, "supernet.batch_size": batch_size}
+        config = load_config(name, EVERYWHERE | network_sizes(name) | options)
         if place.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         there, here = (Place(config, each, archs, steps) for each in images)

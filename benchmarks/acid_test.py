@@ -9,7 +9,6 @@ trains with three further seeds. Kill it and run it again at will; two processes
 budget.
 """
 
-import csv
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from statistics import fmean, stdev
 from typing import Annotated, Any
 
 import typer
+from common import read_rows
 from filelock import FileLock
 from ground_truth import Dataset
 from small_mobilenets import DATA, RECIPE, Runs, Trainings, columns, searched_study, write_table
@@ -114,12 +114,9 @@ def record(result: Result, budget: float, way: str, epochs: int, config: StudyCo
     write_table(TABLE, [*rows, row])
 
 
-def table() -> list[dict[str, Any]]:
+def table() -> list[dict[str, str]]:
     """The rows so far."""
-    if not (DATA / TABLE).exists():
-        return []
-    with (DATA / TABLE).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(DATA / TABLE) if (DATA / TABLE).exists() else []
 
 
 def summary() -> str:

@@ -1,5 +1,6 @@
 """What the benchmarks share. Nothing to run; importing it makes `app` importable."""
 
+import csv
 import os
 import platform
 import sys
@@ -42,6 +43,12 @@ def print_medians(found: Mapping[str, Sequence[float]]) -> None:
     """Print the median, least and greatest of each figure over the runs."""
     for name, values in found.items():
         print(f"  {name:<34}{median(values):10.4g}  ({min(values):.4g} to {max(values):.4g})")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def write_results(

@@ -52,6 +52,11 @@ BENCHMARKS = {
 }
 
 
+def network_sizes(space: str) -> dict[str, Any]:
+    """Settings of the sizes of a space's networks; none without a table."""
+    return BENCHMARKS[space].options if space in BENCHMARKS else {}
+
+
 Tables = Annotated[Path, typer.Option(help="Folder of the tables SPACE-dev.csv.")]
 Dataset = Annotated[str, typer.Option(help="CIFAR-10: a name or an image folder.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the results there.")]

@@ -7,7 +7,6 @@ it may know: the score, and the validation accuracies of the epochs that it pays
 the real ones; only the draws are simulated. `rank` writes the scores.
 """
 
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from statistics import fmean
 from typing import Annotated, NamedTuple
 
 import typer
-from common import environment
+from common import environment, read_rows
 from small_mobilenets import DATA
 
 from app.exit_status import run_command
@@ -59,10 +58,8 @@ def main(
     draws: Annotated[int, typer.Option(min=1)] = 10_000,
 ) -> None:
     """Print the mean test accuracy that each way ends with."""
-    with scores.open(encoding="utf-8", newline="") as file:
-        score = {row["arch"]: float(row["composite"]) for row in csv.DictReader(file)}
-    with (DATA / "mobilenet-truth.csv").open(encoding="utf-8", newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: -int(row["seed"]))
+    score = {row["arch"]: float(row["composite"]) for row in read_rows(scores)}
+    rows = sorted(read_rows(DATA / "mobilenet-truth.csv"), key=lambda row: -int(row["seed"]))
     networks: dict[str, Network] = {}
     for row in rows:  # of several seeds, the first wins
         arch, flops = row["arch"], float(row["flops"])

@@ -38,7 +38,7 @@ import optuna
 import typer
 from accuracies import complete
 from common import environment
-from ground_truth import BENCHMARKS, Dataset, Tables, markdown_row, table_path
+from ground_truth import BENCHMARKS, Dataset, Tables, markdown_row, network_sizes, table_path
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import TrialState
 
@@ -91,9 +91,10 @@ class Subject:
 
 def open_subject(name: str, dataset: str, runs: Path, image_size: int) -> Subject:
     """Prepare a study of a space, with the images and the networks of its preset."""
-    sizes = BENCHMARKS[name].options if name in BENCHMARKS else {}
     options = {"dataset": dataset, "runs": runs, "image_size": image_size}
-    config = load_config(name, sizes | options | {"supernet.steps": 0, "score.images": 32})
+    config = load_config(
+        name, network_sizes(name) | options | {"supernet.steps": 0, "score.images": 32}
+    )
     device, paths = pick_device(config.device), StudyPaths(config.folder)
     paths.folder.mkdir(parents=True, exist_ok=True)
     data, space = open_data(config, paths, device)

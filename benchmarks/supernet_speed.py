@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from app.context import create_space, open_data
-from app.device import device_name, pick_device
+from app.device import device_name, memory_format, pick_device
 from app.exit_status import run_command
 from app.paths import StudyPaths
 from app.study_file import load_config
@@ -100,12 +100,11 @@ def main(
     mode = BatchNormMode.UNBIASED
     training = SupernetTraining(space, mode, data, config.supernet, config.seed, place)
     images, labels = training.batches.next_batch()
-    images = images.contiguous(memory_format=torch.channels_last)
 
     def network() -> Supernet:
         return space.supernet(mode).to(place)
 
-    last = network().to(memory_format=torch.channels_last)
+    last = network().to(memory_format=memory_format(place))
     steps = {
         "bn_only": training.step_along,
         "all": conventional(last, images, labels),

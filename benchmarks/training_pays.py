@@ -19,7 +19,15 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from common import environment
 from filelock import FileLock, Timeout
-from ground_truth import BENCHMARKS, EVERYWHERE, Dataset, Tables, markdown_row, table_path
+from ground_truth import (
+    BENCHMARKS,
+    EVERYWHERE,
+    Dataset,
+    Tables,
+    markdown_row,
+    network_sizes,
+    table_path,
+)
 from one_shot import one_shot
 
 from app.atomic import write_json, write_text
@@ -100,8 +108,9 @@ def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> 
         "supernet.initialisation": cell.initialisation,
         "supernet.learning_rate": LEARNING_RATE[cell.initialisation],
     }
-    sizes = benchmark.options if benchmark else {}
-    config = load_config(cell.space, EVERYWHERE | sizes | options | training_options)
+    config = load_config(
+        cell.space, EVERYWHERE | network_sizes(cell.space) | options | training_options
+    )
     device, seed = pick_device(config.device), config.seed
     paths = StudyPaths(config.folder)
     data, space = open_data(config, paths, device)
