@@ -50,8 +50,6 @@ class BatchNormMode(StrEnum):
 
 def initialise(network: nn.Module) -> None:
     """Draw Kaiming-normal convolutions (arXiv 1502.01852, fan out) and a small classifier."""
-    if next(network.parameters()).is_meta:  # there, drawing nothing imports torch._dynamo: 1 s
-        return
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
