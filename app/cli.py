@@ -1,4 +1,8 @@
-"""Commands of `python main.py`."""
+"""Commands of `python main.py`.
+
+A command imports what it needs once its settings are checked: PyTorch takes seconds, which `--help`
+and a mistyped name should not.
+"""
 
 import os
 from pathlib import Path
@@ -51,11 +55,13 @@ def run(
         _check_before_command(context)
         return
     from app.interrupt import time_limit
-    from app.run import run as run_study
     from app.study_file import load_config
 
+    config = load_config(study, given, resume=False if fresh else None)
+    from app.run import run as run_study
+
     with time_limit(timeout):
-        run_study(load_config(study, given, resume=False if fresh else None), fresh, rescore)
+        run_study(config, fresh, rescore)
 
 
 def _check_before_command(context: typer.Context) -> None:
@@ -92,10 +98,11 @@ def rank(
     json: Annotated[Path | None, typer.Option(help="Write the results there too.")] = None,
 ) -> None:
     """Correlate every score with trained accuracies."""
-    from app.rank.job import rank as rank_table
     from app.study_file import load_config
 
     config = load_config(study, given)
+    from app.rank.job import rank as rank_table
+
     rank_table(config, table, column, sample, scores, not no_baselines, json)
 
 
@@ -115,14 +122,15 @@ def retrain(
     ] = None,
 ) -> None:
     """Train found networks from scratch, and compare them."""
-    from app.retraining.choice import Selection
-    from app.retraining.job import retrain as retrain_networks
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's, not the study's
-    selection = Selection(trial or [], arch or [], pick or [])
     config = load_config(study, given, resume=True)
     seed = config.seed if seed is None else seed
+    from app.retraining.choice import Selection
+    from app.retraining.job import retrain as retrain_networks
+
+    selection = Selection(trial or [], arch or [], pick or [])
     retrain_networks(config, selection, baseline or [], recipe, seed)
 
 
@@ -138,7 +146,6 @@ def select(
 ) -> None:
     """Train the best networks in rounds, and keep the winner."""
     from app.interrupt import time_limit
-    from app.retraining.select import select as select_network
     from app.study_file import load_config
 
     seed = given.pop("seed", None)  # the training's and the selection's, not the study's
@@ -149,6 +156,8 @@ def select(
     }
     config = load_config(study, given, resume=True)
     seed = config.seed if seed is None else seed
+    from app.retraining.select import select as select_network
+
     with time_limit(timeout):
         select_network(config, recipe, seed, limits, candidates)
 
@@ -171,12 +180,13 @@ def export(
     pick: Picks = None,
 ) -> None:
     """Write a retrained network as ONNX or .pt2, with its weights."""
-    from app.export import export as export_network
-    from app.retraining.choice import Selection
     from app.study_file import load_config
 
-    selection = Selection(trial or [], arch or [], pick or [])
     config = load_config(study, given, resume=True)
+    from app.export import export as export_network
+    from app.retraining.choice import Selection
+
+    selection = Selection(trial or [], arch or [], pick or [])
     export_network(config, selection, out, opset, max_drop if int8 else None)
 
 
@@ -214,9 +224,11 @@ def trials(
 ) -> None:
     """Write all trials of a study as a table."""
     from app.study_file import load_config
+
+    config = load_config(study, given, resume=True)
     from app.trials_file import write_trials
 
-    write_trials(load_config(study, given, resume=True), csv)
+    write_trials(config, csv)
 
 
 @app.command(epilog=f"Example: {PROGRAM} studies")
