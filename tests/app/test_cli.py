@@ -177,3 +177,14 @@ def test_a_dashboard_for_others_says_that_it_has_no_login(
         for host, warned in (("127.0.0.1", False), ("0.0.0.0", True)):
             assert main([*command, "--host", host]) == 2
             assert ("no login" in capsys.readouterr().out) is warned
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["retrain", "--pick", "knee"], ["select"], ["trials"], ["export", "--out", "a.onnx"]],
+)
+def test_a_mistyped_study_is_refused_before_pytorch_is_imported(command: list[str]) -> None:
+    code = "import sys; from app.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    line = [sys.executable, "-c", code, *command, "--study", "nosuch"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False\n"
