@@ -1,7 +1,7 @@
 """Commands of `python main.py`.
 
-A command imports what it needs once its settings are checked: PyTorch takes seconds, which `--help`
-and a mistyped name should not.
+A command imports what it needs once it has read the study's settings: PyTorch takes seconds, which
+`--help` and a mistyped study should not.
 """
 
 import os

@@ -6,6 +6,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
@@ -70,17 +71,13 @@ def publish(study: Study, data: ReportData) -> None:
 
 
 def _write_note(place: Study | Trial, text: str) -> None:
-    from optuna_dashboard import get_note, save_note  # scikit-learn comes with it, a second
-
-    old, new = get_note(place), f"{text}\n\n{MARK}"
+    old, new = optuna_dashboard.get_note(place), f"{text}\n\n{MARK}"
     if new != old and (not old or MARK in old):
-        save_note(place, new)
+        optuna_dashboard.save_note(place, new)
 
 
 def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) -> None:
     """Serve until interrupted. Raises InputError without a database, and for a taken port."""
-    from optuna_dashboard import run_server
-
     url = database_url(runs, storage_url)
     storage = open_existing(url)
     if storage is None:
@@ -89,7 +86,7 @@ def serve(runs: Path, storage_url: str | None, port: int, host: str = LOCAL[0]) 
         print("The dashboard has no login: whoever reaches this address can change the studies.")
     print(f"Dashboard on http://{host}:{port}/ (Ctrl-C ends it)", flush=True)
     try:
-        run_server(storage, host, port, artifact_store=artifact_store(runs))
+        optuna_dashboard.run_server(storage, host, port, artifact_store=artifact_store(runs))
     except OSError as error:
         reason = f"cannot listen on port {port} of {host[:100]} ({error.strerror})"
         raise InputError(f"{reason}: give --port") from None

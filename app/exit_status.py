@@ -57,7 +57,8 @@ def run_program(
     from app.interrupt import INTERRUPTED, stop_at_once
 
     print_anything()
-    atexit.register(gc.freeze)  # else Python looks for garbage in all of PyTorch: over a second
+    if arguments is None:  # the program itself: its process ends with the command
+        atexit.register(gc.freeze)  # or Python looks for garbage in all of PyTorch: over a second
     if any(option.startswith("error") for option in sys.warnoptions):
         warnings.simplefilter("default")  # importing the libraries would fail
     try:

@@ -25,6 +25,7 @@ from app.device import device_name, pick_device
 from app.latency import machine
 from app.paths import StudyPaths
 from app.report.data import ReportData
+from app.report.files import write_reports
 from app.report.terminal import print_front
 from app.rescore import rescore
 from app.sampling import cost_range
@@ -152,8 +153,6 @@ def keep_backup(config: StudyConfig) -> None:
 
 def report(context: EvaluationContext, study: Study) -> None:
     """Write the report files, print the front and say where everything is."""
-    from app.report.files import write_reports  # its charts take a second to import
-
     config, paths = context.config, context.paths
     definition, hardware = study_definition(config, context.data), device_name(context.device)
     data = ReportData.gather(config, paths, study, definition, context.space, hardware)

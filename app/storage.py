@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import sqlite3
+import weakref
 from contextlib import closing
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def _open(url: URL) -> BaseStorage:
             f"the database {shown(url)} was made by another version of Optuna: install that "
             f"version, or run: optuna storage upgrade --storage {place}"
         ) from None
+    # at exit too: the last connection that closes empties SQLite's log into its file
+    weakref.finalize(storage, storage.engine.dispose)
     if not is_read_only(url):
         configure(storage.engine)
     return optuna.storages.get_storage(storage)

@@ -48,7 +48,7 @@ class Aim(NamedTuple):
     begins: str
     seconds: float
     command: tuple[str, ...] = ()
-    """The main one if empty."""
+    """The command to kill; the main one if empty."""
     finished: bool = False
     """Whether the study to kill has its trials, so that only what follows is left to do."""
 

@@ -3,9 +3,9 @@
     python benchmarks/supernet_speed.py --json supernet_speed.json
 
 *All* is the conventional step: the same network, batch, path and optimiser in plain PyTorch, with
-every parameter learning. It is measured in the channels-last layout, which ours has too, and in
-PyTorch's default one. The three alternate path by path, so a busy machine slows all of them; the
-ratio of a run is that of the sums over its paths.
+every parameter learning. It is measured in the memory layout of ours, channels last on a CPU, and
+in PyTorch's default one; on a GPU these are the same. The three alternate path by path, so a busy
+machine slows all of them; the ratio of a run is that of the sums over its paths.
 
 Ours leaves out the gradients of the convolutions' weights and nothing else. So the *bound* of the
 ratio is the share of everything else in the conventional step: two thirds where convolutions are
@@ -104,10 +104,10 @@ def main(
     def network() -> Supernet:
         return space.supernet(mode).to(place)
 
-    last = network().to(memory_format=memory_format(place))
+    laid_out = network().to(memory_format=memory_format(place))
     steps = {
         "bn_only": training.step_along,
-        "all": conventional(last, images, labels),
+        "all": conventional(laid_out, images, labels),
         "all_default_layout": conventional(network(), images.contiguous(), labels),
     }
     found: dict[str, list[float]] = {}
@@ -118,7 +118,7 @@ def main(
         for arch in archs:
             for name, step in steps.items():
                 times[name] += seconds(lambda step=step, arch=arch: step(arch), place)  # type: ignore[misc]
-            times["weight_gradients"] += weight_gradient_seconds(last, images, arch, place)
+            times["weight_gradients"] += weight_gradient_seconds(laid_out, images, arch, place)
         if run == 0:  # warms up
             continue
         figures = {f"{name}_ms": 1e3 * value / paths for name, value in times.items()}

@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
-    """Processes side by side have a core each, and so have those that they start."""
+    """Give each parallel worker, and the processes that it starts, one thread."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -179,9 +179,17 @@ def test_a_dashboard_for_others_says_that_it_has_no_login(
             assert ("no login" in capsys.readouterr().out) is warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [[], ["retrain", "--pick", "knee"], ["select"], ["trials"], ["export", "--out", "a.onnx"]],
+    [
+        [],
+        ["retrain", "--pick", "knee"],
+        ["select"],
+        ["export", "--out", "a.onnx"],
+        ["trials"],
+        ["rank", "--table", "a.csv", "--column", "a"],
+    ],
 )
 def test_a_mistyped_study_is_refused_before_pytorch_is_imported(command: list[str]) -> None:
     code = "import sys; from app.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, event, inspect, text
 from app.database import parse_url, sqlite_url
 from app.errors import InputError
 from app.storage import delete_study, open_existing, open_storage
+from tests.app.test_run import ROOT
 
 TABLES = BaseModel.metadata.sorted_tables
 
@@ -39,6 +40,14 @@ def test_processes_that_open_a_fresh_database_together_all_succeed(tmp_path: Pat
     processes = [subprocess.Popen([*command, str(i)]) for i in range(4)]
     assert [process.wait(120) for process in processes] == [0, 0, 0, 0]
     assert sorted(optuna.get_all_study_names(f"sqlite:///{path}")) == ["0", "1", "2", "3"]
+
+
+def test_a_command_leaves_everything_in_one_file(study: list[str], tmp_path: Path) -> None:
+    """The log is emptied by the last connection, which a process must close before it ends."""
+    runs = tmp_path / "runs"
+    command = [sys.executable, "main.py", "studies", "--runs", str(runs)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    assert not list(runs.glob("studies.db-*"))
 
 
 def test_foreign_and_broken_databases_are_refused_untouched(tmp_path: Path) -> None:
