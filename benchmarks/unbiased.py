@@ -60,9 +60,7 @@ def main(runs: Annotated[Path, typer.Option(help="Folder that rank_all.py has wr
         for supernet, folder in {"unbiased": space, "biased": f"{space}-biased"}.items():
             path = runs / folder / "rank" / f"{space}-dev-{BENCHMARKS[space].column}.csv"
             if not path.exists():
-                raise InputError(
-                    f"there is no '{path}': run rank_all.py first"
-                )
+                raise InputError(f"there is no '{path}': run rank_all.py first")
             rows = read_rows(path)
             small = sorted(rows, key=lambda row: float(row["flops"]))[: len(rows) // 3]
             for score in ("composite", "bn_nas"):
