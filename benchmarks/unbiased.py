@@ -4,9 +4,9 @@
         --variants trained,biased --runs RUNS
     python benchmarks/unbiased.py --runs RUNS
 
-Reads what `rank_all.py` has written. For each space, supernet and score: the share of convolutions
-among the operations of the best-scoring 5 %, and the mean accuracy of the best-scoring 10 % among
-the third of the networks with the fewest multiply–adds.
+Reads what `rank_all.py` has written. For each space and supernet, and for two scores and accuracy
+itself: the share of convolutions among the operations of the best 5 % of the networks, and the mean
+accuracy of the best 10 % among the third with the fewest multiply–adds.
 """
 
 import re
@@ -63,7 +63,7 @@ def main(runs: Annotated[Path, typer.Option(help="Folder that rank_all.py has wr
                 raise InputError(f"there is no '{path}': run rank_all.py first")
             rows = read_rows(path)
             small = sorted(rows, key=lambda row: float(row["flops"]))[: len(rows) // 3]
-            for score in ("composite", "bn_nas"):
+            for score in ("composite", "bn_nas", "accuracy"):
                 share = fmean(convolutions(row["arch"], space) for row in best(rows, score, 0.05))
                 found = f"{accuracy(best(small, score, 0.1)):.2f}"
                 print(markdown_row([space, supernet, score, f"{share:.0%}", found]))
