@@ -55,7 +55,7 @@ class Aim(NamedTuple):
 
 AIMS = {
     "reference": Aim("Supernet 200/200|Reference sample", 3),
-    "report": Aim("Study ", 3, finished=True),
+    "report": Aim("Study ", 1, finished=True),
     "select": Aim("Round to epoch", 8, ("select", *SELECT), finished=True),
     "server": Aim("Supernet 20/200|Reference sample", 10),
 }
