@@ -101,7 +101,6 @@ def main(
 
 def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> dict[str, Any]:
     """Train the supernet of a cell, or finish its training, and measure it."""
-    benchmark = BENCHMARKS.get(cell.space)
     training_options = {
         "name": str(cell),
         "supernet.steps": cell.steps,
@@ -131,7 +130,7 @@ def measured(cell: Cell, options: dict[str, Any], tables: Path, sample: int) -> 
         "hardware": device_name(device),
         "environment": environment(),
     }
-    if benchmark is not None:
+    if benchmark := BENCHMARKS.get(cell.space):
         rows = read_table(table_path(tables, cell.space), benchmark.column)
         rows = random_rows(canonical(rows[::2], space), sample, seed)
         probe = ProbeBatch.draw(data, config.score.images, seed, device)

@@ -27,13 +27,6 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 CPU = torch.device("cpu")
 
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes() -> None:
-    """Give each parallel worker, and the processes that it starts, one thread."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
 SMALL_STUDY = """
 space = "toy"
 dataset = "digits"
@@ -51,6 +44,12 @@ reference = 8
 trials = 10
 population = 4
 """
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Give each parallel worker, and the processes that it starts, one thread."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
