@@ -17,7 +17,7 @@ from spaces.ops import MBConv
 
 NOISE = 0.3
 """Standard deviation of a depthwise kernel around its central one, all taps together."""
-LAST_GAMMA = 0.2
+LAST_GAMMA = 0.05
 """γ at the end of a residual block, which so begins close to its input (arXiv 1706.02677)."""
 
 

@@ -15,7 +15,7 @@ from app.scores.trace import Trace
 Score = Callable[[Trace], float]
 
 PARTS = {
-    "expressivity": ("channel_volume", "pattern_volume", "effective_depth"),
+    "expressivity": ("channel_volume", "effective_rank", "pattern_volume", "effective_depth"),
     "trainability": ("gradient_volume",),
     "uncertainty": ("activation_certainty",),
 }
@@ -24,7 +24,7 @@ PARTS = {
 MEASURES = tuple(name for names in PARTS.values() for name in names)
 """The scores in the composite."""
 
-VERSION = 4
+VERSION = 5
 """Raise it when a definition changes: scores of different versions must not meet in one study."""
 
 BASELINE_VERSION = 2

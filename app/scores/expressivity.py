@@ -1,4 +1,4 @@
-"""Expressivity: how many different patterns the features carry.
+"""Expressivity: how many different patterns the layers can carry.
 
 Three kinds of redundancy lower it. Channels that vary together could be replaced by fewer;
 BatchNorm makes deep random features orthogonal (arXiv 2106.03970), the more so the better the
@@ -11,36 +11,48 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from app.scores import SCORES
-from app.scores.features import channel_correlation, log_volume
+from app.scores.features import entropy, log_volume, sample
 from app.scores.trace import Trace
 
 
 @SCORES.register("channel_volume")
 def channel_volume(trace: Trace) -> float:
-    """Mean log-eigenvalue of the correlation of a feature's channels, summed over the features.
+    """ln det of the correlation of a feature's channels, summed over the features.
 
-    For each feature it is the logarithm, per channel, of the volume that its channels span. MeCo
-    (NeurIPS 2023) takes the smallest of these eigenvalues, AZ-NAS (arXiv 2403.19232) the entropy
-    of the covariance's, both in stand-alone networks.
+    It is the logarithm of the volume that the channels span, and so asks how much of their own the
+    most redundant ones have, the more the wider the feature. MeCo (NeurIPS 2023) takes the smallest
+    eigenvalue of this matrix in stand-alone networks.
     """
-    volumes = [log_volume(channel_correlation(f)) for f in trace.features]
-    return float(torch.stack(volumes).sum())
+    return float(sum(len(spectrum) * log_volume(spectrum) for spectrum in trace.channel_spectra))
+
+
+@SCORES.register("effective_rank")
+def effective_rank(trace: Trace) -> float:
+    """ln effective rank of the correlation of a feature's channels, summed over the features.
+
+    It asks how many directions carry most of what the channels do (Roy and Vetterli, EUSIPCO 2007).
+    AZ-NAS (arXiv 2403.19232) takes the same entropy of the covariance in stand-alone networks.
+    """
+    return float(sum(map(entropy, trace.channel_spectra)))
 
 
 @SCORES.register("pattern_volume")
 def pattern_volume(trace: Trace) -> float:
-    """ln det(I + Σ K) over the activations of one resolution, summed over the resolutions.
+    """ln det(I + Σ K) over the layers of one resolution, summed over the resolutions.
 
-    K is the sum over channels of products of standardised responses at two positions. NASWOT
-    (arXiv 2006.04647) takes the determinant for whole images and the signs of all activations.
-    Unlike a volume scaled to a unit diagonal it grows with each layer that adds directions, and
-    with each resolution, whatever the number of its layers.
+    K is the sum over channels of products of standardised responses at two positions, of layers
+    that all read the images. NASWOT (arXiv 2006.04647) takes the determinant for whole images and
+    the signs of all activations; SWAP (arXiv 2403.04161) too ranks DARTS by a cell that reads raw
+    images. Unlike a volume scaled to a unit diagonal it grows with each layer that adds directions,
+    and with each resolution, whatever the number of its layers.
     """
     volumes: dict[tuple[int, ...], Tensor] = {}
-    for activation, kernel in zip(trace.activations, trace.kernels, strict=True):
-        size = tuple(activation.shape[2:])
+    for layer in trace.image_responses:
+        responses = F.batch_norm(sample(layer, trace.positions), None, None, training=True)
+        kernel, size = responses @ responses.T, tuple(layer.shape[2:])
         volumes[size] = volumes.get(size, torch.eye(len(kernel)).to(kernel)) + kernel
     return float(sum(torch.logdet(volume.double()) for volume in volumes.values()))
 

@@ -46,6 +46,18 @@ def moments(features: Tensor) -> Moments:
     return Moments(image_means, mean, torch.where(varies, variance, 0))
 
 
+def sample(layer: Tensor, positions: Tensor) -> Tensor:
+    """Values of an N×C×H×W layer at P positions per image: (N·P)×C.
+
+    `positions` is N×P×2, fractions in [0, 1) of height and width, so that layers of any size are
+    sampled at the same positions.
+    """
+    images, _, height, width = layer.shape
+    size = torch.tensor([height, width])
+    rows, columns = (positions * size).long().to(layer.device).unbind(-1)
+    return layer[torch.arange(images, device=layer.device)[:, None], :, rows, columns].flatten(0, 1)
+
+
 def covariance(features: Tensor) -> Tensor:
     """C×C covariance of N×C×H×W features over images and positions."""
     columns = features.movedim(1, 0).flatten(1)
@@ -73,21 +85,20 @@ def eigenvalues(gram: Tensor) -> Tensor:
     return values / values.mean()
 
 
-def spectrum_entropy(gram: Tensor) -> Tensor:
-    """Entropy (nats) of the eigenvalues of a symmetric positive n×n matrix.
+def entropy(spectrum: Tensor) -> Tensor:
+    """Entropy (nats) of n eigenvalues of mean 1.
 
     It is ln k for k equal eigenvalues and no others: the logarithm of the effective rank (Roy and
     Vetterli, EUSIPCO 2007).
     """
-    values = eigenvalues(gram)
-    nats: Tensor = torch.special.entr(values / len(values)).sum()
+    nats: Tensor = torch.special.entr(spectrum / len(spectrum)).sum()
     return nats
 
 
-def log_volume(gram: Tensor) -> Tensor:
-    """Mean logarithm of the eigenvalues of a symmetric positive n×n matrix.
+def log_volume(spectrum: Tensor) -> Tensor:
+    """Mean logarithm of n eigenvalues of mean 1.
 
-    It is 0 if all are equal, and ln MIN_EIGENVALUE at the least. For a correlation matrix it is
-    the log-determinant divided by n: the volume that its vectors span.
+    It is 0 if all are equal, and ln MIN_EIGENVALUE at the least. For those of a correlation matrix
+    it is the log-determinant divided by n: the volume that its vectors span.
     """
-    return eigenvalues(gram).clamp_min(MIN_EIGENVALUE).log().mean()
+    return spectrum.clamp_min(MIN_EIGENVALUE).log().mean()

@@ -1,19 +1,21 @@
-"""A trace records one forward and one backward pass of an architecture through the supernet.
+"""A trace records passes of an architecture through the supernet: two forward, one backward.
 
 The passes are made when a score first needs them, and all scores share them.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from app.data import ImageData
 from app.device import memory_format
 from app.errors import InputError
-from app.scores.features import Moments, moments
+from app.scores.features import Moments, channel_correlation, eigenvalues, moments, sample
 from spaces import FeatureNode, Space, Supernet
 
 MIN_IMAGES = 8
@@ -92,15 +94,15 @@ class Trace:
         """Output of each activation function, N×C×H×W, or the features if there is none."""
         return self.passes.activations
 
-    @cached_property
-    def activation_moments(self) -> list[Moments]:
-        """The moments of each of `activations`."""
-        return [moments(activation) for activation in self.activations]
-
     @property
     def gradients(self) -> list[Tensor]:
         """How much each of `activations` moves the last feature, in the activations' shapes."""
         return self.passes.gradients
+
+    @cached_property
+    def activation_moments(self) -> list[Moments]:
+        """The moments of each of `activations`."""
+        return [moments(activation) for activation in self.activations]
 
     @cached_property
     def kernels(self) -> list[Tensor]:
@@ -109,30 +111,72 @@ class Trace:
         They are summed over the channels; n counts POSITIONS positions of each image.
         """
         layers = zip(self.activations, self.activation_moments, strict=True)
-        samples = [(sample(layer, self._positions) - m.mean) / m.deviation for layer, m in layers]
+        samples = [(sample(layer, self.positions) - m.mean) / m.deviation for layer, m in layers]
         return [one @ one.T for one in samples]
+
+    @cached_property
+    def channel_spectra(self) -> list[Tensor]:
+        """Eigenvalues of the correlation of the channels of each of `features`, C each."""
+        return [eigenvalues(channel_correlation(feature)) for feature in self.features]
 
     @cached_property
     def gradient_samples(self) -> list[Tensor]:
         """The gradient at each activation, at the positions of the kernels: n×C each."""
-        return [sample(gradient, self._positions) for gradient in self.gradients]
+        return [sample(gradient, self.positions) for gradient in self.gradients]
 
     @cached_property
-    def _positions(self) -> Tensor:
+    def positions(self) -> Tensor:
+        """The places in each image at which layers are compared, N×POSITIONS×2 (see `sample`)."""
         generator = torch.Generator().manual_seed(self.probe.seed)
         return torch.rand(len(self.probe.images), POSITIONS, 2, generator=generator)
 
     @cached_property
     def passes(self) -> Passes:
-        """Run both passes. They touch no parameter's `.grad`."""
+        """Run a forward and a backward pass. They touch no parameter's `.grad`."""
+        features, activations, logits = self._forward(lambda feature: feature)
+        gradients = _gradients(features[-1], activations or features, self.probe.seed)
+        return Passes(
+            [feature.detach() for feature in features],
+            [activation.detach() for activation in activations or features],
+            gradients,
+            logits.detach(),
+        )
+
+    @cached_property
+    @torch.no_grad()
+    def image_responses(self) -> list[Tensor]:
+        """Outputs of all activation functions and searched layers, each of which reads the images.
+
+        The layer after a feature node gets the images themselves, averaged down to its resolution,
+        in random colours as its channels: random layers before it would have left noise of them,
+        where trained ones keep what they show.
+        """
+        generator = torch.Generator().manual_seed(self.probe.seed)
+
+        def images_instead(feature: Tensor) -> Tensor:
+            return _recoloured(self.probe.images, feature, generator)
+
+        features, activations, _ = self._forward(images_instead)
+        return activations + [feature.detach() for feature in features]
+
+    def _forward(
+        self, passed_on: Callable[[Tensor], Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Run the path; the layer after each feature node reads `passed_on(output)`.
+
+        Returns what the nodes of searched layers put out, the output of each activation function,
+        and the logits.
+        """
         features: list[Tensor] = []
         activations: list[Tensor] = []
 
-        def keep_feature(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        def at_node(node: FeatureNode, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            if not node.searched:
+                return passed_on(output)
             # without trainable parameters on the path no output would require a gradient
             feature = output if output.requires_grad else output.detach().requires_grad_()
             features.append(feature)
-            return feature
+            return passed_on(feature)
 
         def keep_activation(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
             if output.dim() == 4:
@@ -140,19 +184,12 @@ class Trace:
 
         with ExitStack() as hooks:
             for module in self.supernet.modules():
-                if isinstance(module, FeatureNode) and module.searched:
-                    hooks.callback(module.register_forward_hook(keep_feature).remove)
+                if isinstance(module, FeatureNode):
+                    hooks.callback(module.register_forward_hook(at_node).remove)
                 elif isinstance(module, ACTIVATIONS):
                     hooks.callback(module.register_forward_hook(keep_activation).remove)
             logits = self.supernet(self.probe.images, self.arch)
-        activations = activations or features
-        gradients = _gradients(features[-1], activations, self.probe.seed)
-        return Passes(
-            [feature.detach() for feature in features],
-            [activation.detach() for activation in activations],
-            gradients,
-            logits.detach(),
-        )
+        return features, activations, logits
 
     def fresh_network(self) -> nn.Module:
         """Build the stand-alone network at random initialisation, the same at each call.
@@ -166,16 +203,14 @@ class Trace:
         return network.to(device).to(memory_format=memory_format(device))
 
 
-def sample(layer: Tensor, positions: Tensor) -> Tensor:
-    """Values of an N×C×H×W layer at P positions per image: (N·P)×C.
+def _recoloured(images: Tensor, like: Tensor, generator: torch.Generator) -> Tensor:
+    """The images at the size of N×C×H×W `like`, with C random mixtures of their colours.
 
-    `positions` is N×P×2, fractions in [0, 1) of height and width, so that layers of any size are
-    sampled at the same positions.
+    Each channel has mean 0 and variance 1, as after BatchNorm.
     """
-    images, _, height, width = layer.shape
-    size = torch.tensor([height, width])
-    rows, columns = (positions * size).long().to(layer.device).unbind(-1)
-    return layer[torch.arange(images, device=layer.device)[:, None], :, rows, columns].flatten(0, 1)
+    mixtures = torch.randn(like.shape[1], images.shape[1], 1, 1, generator=generator)
+    small = F.adaptive_avg_pool2d(images, (like.shape[2], like.shape[3]))
+    return F.batch_norm(F.conv2d(small, mixtures.to(images)), None, None, training=True)
 
 
 def _gradients(target: Tensor, layers: list[Tensor], seed: int) -> list[Tensor]:

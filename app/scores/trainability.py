@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from app.scores import SCORES
-from app.scores.features import log_volume
+from app.scores.features import eigenvalues, log_volume
 from app.scores.trace import Trace
 
 
@@ -24,4 +24,4 @@ def gradient_volume(trace: Trace) -> float:
         directions = F.normalize(gradients, dim=1, eps=1e-30)
         kernel = kernel + directions @ directions.T
     layers = kernel.diagonal().mean()
-    return float(log_volume(kernel) + layers.log())
+    return float(log_volume(eigenvalues(kernel)) + layers.log())

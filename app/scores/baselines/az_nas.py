@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from app.scores import BASELINES
 from app.scores.baselines.networks import fan_in, gaussian_images, redraw
-from app.scores.features import covariance, spectrum_entropy
+from app.scores.features import covariance, eigenvalues, entropy
 from app.scores.trace import Trace
 from spaces import FeatureNode
 
@@ -61,7 +61,7 @@ def node_features(network: nn.Module, images: Tensor) -> tuple[list[Tensor], lis
 
 def entropies(features: list[Tensor]) -> Tensor:
     """Nats, one per feature; NaN for features that are zero."""
-    return torch.stack([spectrum_entropy(covariance(f)) for f in features])
+    return torch.stack([entropy(eigenvalues(covariance(f))) for f in features])
 
 
 def progressivity(entropies: Tensor) -> float:

@@ -10,9 +10,9 @@ from torch import Tensor
 from app.data import ImageData
 from app.scores import MEASURES, SCORES
 from app.scores.expressivity import alignment
-from app.scores.features import MIN_EIGENVALUE, moments
+from app.scores.features import MIN_EIGENVALUE, moments, sample
 from app.scores.scorer import NoScoreError, Scorer
-from app.scores.trace import POSITIONS, Passes, ProbeBatch, Trace, sample
+from app.scores.trace import POSITIONS, Passes, ProbeBatch, Trace
 from app.scores.uncertainty import share_between_images
 from spaces import BatchNormMode
 from tests.toy import Toy
@@ -31,24 +31,33 @@ def by_hand(
     passes = Passes(list(features), list(activations), list(gradients), logits=torch.empty(0))
     images = len([*features, *activations][0]) if features or activations else 0
     probe = ProbeBatch(torch.empty(images), torch.empty(images), seed=0)
-    vars(trace).update(passes=passes, bn_gammas=list(bn_gammas), probe=probe)
+    responses = list(activations)
+    vars(trace).update(
+        passes=passes, image_responses=responses, bn_gammas=list(bn_gammas), probe=probe
+    )
     return trace
 
 
 SIGNS = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 """Four positions of three uncorrelated channels."""
+MIXED = torch.stack([SIGNS[:, 0], SIGNS[:, 0] / 2 + SIGNS[:, 1] * 0.75**0.5], 1)[:, :, None, None]
+"""Two channels of correlation ½: the eigenvalues are 3/2 and 1/2."""
 
 
 def test_channel_volume_is_zero_for_independent_channels_and_falls_with_their_correlation() -> None:
     three = SIGNS[:, :, None, None] * torch.tensor([1.0, 100.0, 0.01])[:, None, None] + 5
     value = SCORES["channel_volume"](by_hand(features=[three, three]))
     assert value == pytest.approx(0, abs=1e-5)
-    # two channels of correlation ½: eigenvalues 3/2 and 1/2
-    mixed = torch.stack([SIGNS[:, 0], SIGNS[:, 0] / 2 + SIGNS[:, 1] * 0.75**0.5], 1)[
-        :, :, None, None
-    ]
-    expected = (math.log(1.5) + math.log(0.5)) / 2
-    assert SCORES["channel_volume"](by_hand(features=[mixed])) == pytest.approx(expected, abs=1e-5)
+    expected = math.log(1.5) + math.log(0.5)
+    assert SCORES["channel_volume"](by_hand(features=[MIXED])) == pytest.approx(expected, abs=1e-5)
+
+
+def test_effective_rank_is_the_logarithm_of_equal_directions_and_falls_with_correlation() -> None:
+    rank = SCORES["effective_rank"]
+    three = SIGNS[:, :, None, None] * 7 - 2
+    assert rank(by_hand(features=[three, three])) == pytest.approx(2 * math.log(3), abs=1e-5)
+    expected = -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
+    assert rank(by_hand(features=[MIXED])) == pytest.approx(expected, abs=1e-5)
 
 
 def colour_images(*colours: Tensor) -> list[Tensor]:

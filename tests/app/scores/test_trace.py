@@ -90,6 +90,35 @@ def test_features_are_the_outputs_of_the_feature_nodes(toy: Toy, digits: ImageDa
         torch.testing.assert_close(feature, expected)
 
 
+def test_each_layer_responds_to_the_images_whatever_comes_before_it(
+    toy: Toy, digits: ImageData
+) -> None:
+    trace = trace_of(toy, digits)
+    other = Trace(toy, trace.supernet, "skip-skip-conv1", trace.probe)
+    assert not torch.allclose(trace.features[2], other.features[2])
+    *_, first, second, third = trace.image_responses
+    *_, changed, same, alike = other.image_responses
+    assert not torch.allclose(first, changed)
+    torch.testing.assert_close(second, same)
+    torch.testing.assert_close(third, alike)
+
+
+def test_a_layer_reads_the_images_in_standardised_mixtures_of_their_colours(
+    toy: Toy, digits: ImageData
+) -> None:
+    """The second layer of the path is a skip with a BatchNorm at its start values."""
+    trace = trace_of(toy, digits)
+    images = torch.randn(trace.probe.images.shape)
+    trace = Trace(toy, trace.supernet, ARCH, replace(trace.probe, images=images))
+    *_, read, _ = trace.image_responses
+    torch.testing.assert_close(read.mean((0, 2, 3)), torch.zeros(toy.channels), atol=1e-5, rtol=0)
+    torch.testing.assert_close(read.var((0, 2, 3), correction=0), torch.ones(toy.channels))
+    size = images.shape[2] // read.shape[2]
+    small = images.unfold(2, size, size).unfold(3, size, size).mean((4, 5))
+    colours, channels = (x.movedim(1, 0).flatten(1) for x in (small, read))
+    assert torch.linalg.matrix_rank(torch.cat([colours, channels]), rtol=1e-3) <= 4
+
+
 def test_the_probe_batch_follows_the_seed_and_is_at_most_all_images(digits: ImageData) -> None:
     first, again, other = (ProbeBatch.draw(digits, 20, seed, CPU) for seed in (1, 1, 2))
     assert torch.equal(first.images, again.images)
