@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from app.scores import SCORES
 from app.scores.features import entropy, log_volume, sample
-from app.scores.trace import Trace
+from app.scores.trace import POSITIONS_READ, Trace, random_positions
 
 
 @SCORES.register("channel_volume")
@@ -51,7 +51,8 @@ def pattern_volume(trace: Trace) -> float:
     """
     volumes: dict[tuple[int, ...], Tensor] = {}
     for layer in trace.image_responses:
-        responses = F.batch_norm(sample(layer, trace.positions), None, None, training=True)
+        positions = random_positions(len(layer), POSITIONS_READ, trace.probe.seed)
+        responses = F.batch_norm(sample(layer, positions), None, None, training=True)
         kernel, size = responses @ responses.T, tuple(layer.shape[2:])
         volumes[size] = volumes.get(size, torch.eye(len(kernel)).to(kernel)) + kernel
     return float(sum(torch.logdet(volume.double()) for volume in volumes.values()))

@@ -21,6 +21,8 @@ from spaces import FeatureNode, Space, Supernet
 MIN_IMAGES = 8
 POSITIONS = 4
 """Random positions per image at which layers are compared."""
+IMAGES_READ, POSITIONS_READ = 16, 16
+"""The same for the pass in which all layers read the images; more images rank no better there."""
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
 
@@ -111,7 +113,7 @@ class Trace:
         They are summed over the channels; n counts POSITIONS positions of each image.
         """
         layers = zip(self.activations, self.activation_moments, strict=True)
-        samples = [(sample(layer, self.positions) - m.mean) / m.deviation for layer, m in layers]
+        samples = [(sample(layer, self._positions) - m.mean) / m.deviation for layer, m in layers]
         return [one @ one.T for one in samples]
 
     @cached_property
@@ -122,18 +124,17 @@ class Trace:
     @cached_property
     def gradient_samples(self) -> list[Tensor]:
         """The gradient at each activation, at the positions of the kernels: n×C each."""
-        return [sample(gradient, self.positions) for gradient in self.gradients]
+        return [sample(gradient, self._positions) for gradient in self.gradients]
 
     @cached_property
-    def positions(self) -> Tensor:
-        """The places in each image at which layers are compared, N×POSITIONS×2 (see `sample`)."""
-        generator = torch.Generator().manual_seed(self.probe.seed)
-        return torch.rand(len(self.probe.images), POSITIONS, 2, generator=generator)
+    def _positions(self) -> Tensor:
+        return random_positions(len(self.probe.images), POSITIONS, self.probe.seed)
 
     @cached_property
     def passes(self) -> Passes:
         """Run a forward and a backward pass. They touch no parameter's `.grad`."""
-        features, activations, logits = self._forward(lambda feature: feature)
+        images = self.probe.images
+        features, activations, logits = self._forward(images, lambda feature: feature)
         gradients = _gradients(features[-1], activations or features, self.probe.seed)
         return Passes(
             [feature.detach() for feature in features],
@@ -147,22 +148,23 @@ class Trace:
     def image_responses(self) -> list[Tensor]:
         """Outputs of all activation functions and searched layers, each of which reads the images.
 
-        The layer after a feature node gets the images themselves, averaged down to its resolution,
-        in random colours as its channels: random layers before it would have left noise of them,
-        where trained ones keep what they show.
+        The layer after a feature node gets the first IMAGES_READ images themselves, averaged down
+        to its resolution, in random colours as its channels: random layers before it would have
+        left noise of them, where trained ones keep what they show.
         """
+        images = self.probe.images[:IMAGES_READ]
         generator = torch.Generator().manual_seed(self.probe.seed)
 
         def images_instead(feature: Tensor) -> Tensor:
-            return _recoloured(self.probe.images, feature, generator)
+            return _recoloured(images, feature, generator)
 
-        features, activations, _ = self._forward(images_instead)
+        features, activations, _ = self._forward(images, images_instead)
         return activations + [feature.detach() for feature in features]
 
     def _forward(
-        self, passed_on: Callable[[Tensor], Tensor]
+        self, images: Tensor, passed_on: Callable[[Tensor], Tensor]
     ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Run the path; the layer after each feature node reads `passed_on(output)`.
+        """Run the path on `images`; the layer after each feature node reads `passed_on(output)`.
 
         Returns what the nodes of searched layers put out, the output of each activation function,
         and the logits.
@@ -188,7 +190,7 @@ class Trace:
                     hooks.callback(module.register_forward_hook(at_node).remove)
                 elif isinstance(module, ACTIVATIONS):
                     hooks.callback(module.register_forward_hook(keep_activation).remove)
-            logits = self.supernet(self.probe.images, self.arch)
+            logits = self.supernet(images, self.arch)
         return features, activations, logits
 
     def fresh_network(self) -> nn.Module:
@@ -201,6 +203,11 @@ class Trace:
             network = self.space.network(self.arch)
         device = self.probe.images.device
         return network.to(device).to(memory_format=memory_format(device))
+
+
+def random_positions(images: int, count: int, seed: int) -> Tensor:
+    """Places in each of N images at which to `sample` its layers: N×`count`×2 fractions."""
+    return torch.rand(images, count, 2, generator=torch.Generator().manual_seed(seed))
 
 
 def _recoloured(images: Tensor, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from app.scores import MEASURES, SCORES
 from app.scores.expressivity import alignment
 from app.scores.features import MIN_EIGENVALUE, moments, sample
 from app.scores.scorer import NoScoreError, Scorer
-from app.scores.trace import POSITIONS, Passes, ProbeBatch, Trace
+from app.scores.trace import POSITIONS, POSITIONS_READ, Passes, ProbeBatch, Trace
 from app.scores.uncertainty import share_between_images
 from spaces import BatchNormMode
 from tests.toy import Toy
@@ -74,12 +74,12 @@ def standardised(colours: Tensor) -> Tensor:
 
 
 def test_pattern_volume_adds_a_determinant_for_each_resolution() -> None:
-    """det(I + K) of POSITIONS equal rows an image is det(I + POSITIONS · K of the images)."""
+    """det(I + K) of P equal rows an image is det(I + P · K of the images)."""
     fine, coarse = torch.randn(3, 50), 7 * torch.randn(3, 20) + 2
 
     def volume(colours: Tensor) -> float:
         z = standardised(colours).double()
-        return float(torch.logdet(torch.eye(3) + POSITIONS * z @ z.T))
+        return float(torch.logdet(torch.eye(3) + POSITIONS_READ * z @ z.T))
 
     value = SCORES["pattern_volume"](by_hand(activations=colour_images(fine, coarse)))
     assert value == pytest.approx(volume(fine) + volume(coarse), abs=1e-3)
