@@ -22,9 +22,9 @@ from app.latency import measure_arch
 from app.paths import StudyPaths
 from app.samplers import SAMPLERS
 from app.scores.composite import Composite
+from app.scores.probe import ProbeBatch
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer
-from app.scores.trace import ProbeBatch
 from app.study import Prepared, describe, not_here, supernet_hash
 from app.supernet import distributed
 from app.supernet.checkpoint import load_checkpoint

@@ -11,6 +11,7 @@ from app.config import CostName, StudyConfig
 from app.data import ImageData
 from app.errors import InputError
 from spaces.fingerprint import fingerprint
+from spaces.initialisation import LAST_GAMMA
 
 Definition = dict[str, Any]
 
@@ -28,6 +29,7 @@ DEFAULTS: Definition = {
     "search.objectives": ["flops"],
     "supernet.bn_groups": 1,
     "supernet.initialisation": "kaiming",
+    "supernet.last_gamma": 0.2,
     "latency.source": "measured",
 }
 """What fields mean where a definition of an earlier or later version lacks them."""
@@ -80,10 +82,12 @@ def digest(definition: Definition) -> str:
 
 def supernet_definition(config: StudyConfig, data: ImageData) -> Definition:
     """What decides how a supernet comes out."""
+    shared = config.supernet.initialisation == "shared"
     return {
         **_basis(config, data),
         "batchnorm": config.batchnorm,
         **{f"supernet.{key}": value for key, value in config.supernet},
+        **({"supernet.last_gamma": LAST_GAMMA} if shared else {}),
         "supernet.space_options": config.supernet_space_options,
         f"supernet.{FINGERPRINT}": _fingerprint(config, data, config.supernet_space_options),
     }

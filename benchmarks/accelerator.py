@@ -28,8 +28,8 @@ from app.exit_status import run_command
 from app.retraining.training import NetworkTraining
 from app.scores import MEASURES
 from app.scores.composite import Composite
+from app.scores.probe import ProbeBatch
 from app.scores.scorer import Scorer, Scores
-from app.scores.trace import ProbeBatch
 from app.study_file import load_config
 from app.supernet.training import SupernetTraining
 from app.trained import Recipe

@@ -34,9 +34,9 @@ from app.rank.statistics import Ranker
 from app.rank.table import canonical, read_table
 from app.rank.table import sample as random_rows
 from app.scores.composite import Composite
+from app.scores.probe import ProbeBatch
 from app.scores.reference import sample_architectures
 from app.scores.scorer import Scorer
-from app.scores.trace import ProbeBatch
 from app.study_file import load_config
 from app.supernet.training import SupernetTraining
 from spaces import BatchNormMode, Space

@@ -41,9 +41,9 @@ from app.rank.table import Row, canonical, read_table
 from app.rank.table import sample as random_rows
 from app.scores import PARTS, VERSION
 from app.scores.composite import Composite
+from app.scores.probe import ProbeBatch
 from app.scores.reference import sample_architectures
 from app.scores.scorer import Scorer
-from app.scores.trace import ProbeBatch
 from app.study_file import load_config
 from app.supernet.checkpoint import load_checkpoint
 

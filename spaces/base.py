@@ -36,7 +36,10 @@ class InfeasibleError(ValueError):
 
 
 class FeatureNode(nn.Identity):
-    """Marks the output of a layer or cell, so that scores can read it with a forward hook.
+    """Marks the output of a layer or cell, so that scores can read and replace it.
+
+    Go on with what the node returns: a forward hook may put images in the place of the output. The
+    first searched layer needs a node before it too, one that is not `searched`.
 
     The supernet and the stand-alone network of an architecture pass the same feature nodes in the
     same order, and all architectures of a space pass the same number of them.

@@ -19,7 +19,8 @@ from app.config import SupernetConfig
 from app.data import ImageData, Split
 from app.retraining.training import NetworkTraining
 from app.scores import SCORES
-from app.scores.trace import ProbeBatch, Trace
+from app.scores.probe import ProbeBatch
+from app.scores.trace import Trace
 from app.supernet.training import SupernetTraining
 from app.trained import Recipe
 from spaces import BatchNormMode, Space

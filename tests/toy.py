@@ -119,6 +119,7 @@ class ToyNetwork(nn.Module):
             nn.Conv2d(3, space.channels, 3, stride=4, padding=1, bias=False),
             bn_mode.last(space.channels),
             nn.ReLU(),
+            FeatureNode(searched=False),
         )
         self.layers = nn.ModuleList(layers)
         self.feature_nodes = nn.ModuleList(FeatureNode() for _ in range(space.length))

@@ -59,8 +59,11 @@ class ReportData:
         supernet = load_or_refuse(paths.supernet)
         try:
             reference = Reference.load(paths.reference)
+            reference_scores = reference.composites()
         except DamagedError as reason:
             raise InputError(f"'{paths.reference}' is damaged ({reason}): {HINT}") from None
+        except ValueError as reason:
+            raise InputError(f"{reason}: search with --rescore") from None
         results = read_results(paths.retrained, definition)
         trials = completed_trials(study)
         rows = list(map(Row.of, trials))
@@ -77,7 +80,7 @@ class ReportData:
             hardware=hardware,
             seconds=seconds,
             losses=supernet["losses"],
-            reference_scores=reference.composites(),
+            reference_scores=reference_scores,
             rows=rows,
             front=pareto_front(rows, config.search.objectives),
             results=results,

@@ -69,7 +69,7 @@ class Composite:
         """
         self._log_quantiles = {}
         for name in MEASURES:
-            finite = [v for scores in reference if (v := scores[name]) is not None]
+            finite = [v for scores in reference if (v := scores.get(name)) is not None]
             if not finite:
                 raise ValueError(f"no architecture of the reference sample has a finite {name}")
             self._log_quantiles[name] = LogQuantile(finite)

@@ -11,11 +11,10 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from app.scores import SCORES
-from app.scores.features import entropy, log_volume, sample
-from app.scores.trace import POSITIONS_READ, Trace, random_positions
+from app.scores.features import entropy, log_volume, sample, standardised
+from app.scores.trace import RESPONSE_POSITIONS, Trace, random_positions
 
 
 @SCORES.register("channel_volume")
@@ -23,8 +22,9 @@ def channel_volume(trace: Trace) -> float:
     """ln det of the correlation of a feature's channels, summed over the features.
 
     It is the logarithm of the volume that the channels span, and so asks how much of their own the
-    most redundant ones have, the more the wider the feature. MeCo (NeurIPS 2023) takes the smallest
-    eigenvalue of this matrix in stand-alone networks.
+    most redundant ones have, the more the wider the feature. Missing directions count as
+    MIN_EIGENVALUE. MeCo (NeurIPS 2023) takes the smallest eigenvalue of this matrix in stand-alone
+    networks.
     """
     return float(sum(len(spectrum) * log_volume(spectrum) for spectrum in trace.channel_spectra))
 
@@ -51,8 +51,8 @@ def pattern_volume(trace: Trace) -> float:
     """
     volumes: dict[tuple[int, ...], Tensor] = {}
     for layer in trace.image_responses:
-        positions = random_positions(len(layer), POSITIONS_READ, trace.probe.seed)
-        responses = F.batch_norm(sample(layer, positions), None, None, training=True)
+        positions = random_positions(len(layer), RESPONSE_POSITIONS, trace.probe.seed)
+        responses = standardised(sample(layer, positions))
         kernel, size = responses @ responses.T, tuple(layer.shape[2:])
         volumes[size] = volumes.get(size, torch.eye(len(kernel)).to(kernel)) + kernel
     return float(sum(torch.logdet(volume.double()) for volume in volumes.values()))

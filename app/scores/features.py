@@ -58,6 +58,12 @@ def sample(layer: Tensor, positions: Tensor) -> Tensor:
     return layer[torch.arange(images, device=layer.device)[:, None], :, rows, columns].flatten(0, 1)
 
 
+def standardised(responses: Tensor) -> Tensor:
+    """Shift and scale each column of n×C `responses` to mean 0 and variance 1; 0 if constant."""
+    columns = moments(responses[:, :, None, None])
+    return (responses - columns.mean) / columns.deviation
+
+
 def covariance(features: Tensor) -> Tensor:
     """C×C covariance of N×C×H×W features over images and positions."""
     columns = features.movedim(1, 0).flatten(1)

@@ -5,7 +5,8 @@ import math
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from app.scores import SCORES
-from app.scores.trace import ProbeBatch, Trace
+from app.scores.probe import ProbeBatch
+from app.scores.trace import Trace
 from spaces import Space, Supernet
 
 Scores = dict[str, float | None]

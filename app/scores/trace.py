@@ -12,47 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from app.data import ImageData
 from app.device import memory_format
-from app.errors import InputError
 from app.scores.features import Moments, channel_correlation, eigenvalues, moments, sample
+from app.scores.probe import ProbeBatch
 from spaces import FeatureNode, Space, Supernet
 
-MIN_IMAGES = 8
 POSITIONS = 4
 """Random positions per image at which layers are compared."""
-IMAGES_READ, POSITIONS_READ = 16, 16
+RESPONSE_IMAGES, RESPONSE_POSITIONS = 16, 16
 """The same for the pass in which all layers read the images; more images rank no better there."""
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
-
-
-@dataclass(frozen=True)
-class ProbeBatch:
-    """The images that every architecture of a study is scored on."""
-
-    images: Tensor
-    """N×3×S×S, normalised."""
-    labels: Tensor
-    """N."""
-    seed: int
-
-    @staticmethod
-    def draw(data: ImageData, count: int, seed: int, device: torch.device) -> "ProbeBatch":
-        """Draw `count` training images, or take all if there are fewer.
-
-        Raises InputError for fewer than MIN_IMAGES.
-        """
-        if len(data.train.labels) < MIN_IMAGES:
-            raise InputError(
-                f"a score needs at least {MIN_IMAGES} training images, "
-                f"but '{data.name}' has {len(data.train.labels)}"
-            )
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(data.train.labels), generator=generator)[:count]
-        pixels = data.train.pixels[chosen.to(data.train.pixels.device)].to(device)
-        labels = data.train.labels[chosen.to(data.train.labels.device)].to(device)
-        return ProbeBatch(data.normalise(pixels), labels, seed)
 
 
 @dataclass(frozen=True)
@@ -148,23 +118,23 @@ class Trace:
     def image_responses(self) -> list[Tensor]:
         """Outputs of all activation functions and searched layers, each of which reads the images.
 
-        The layer after a feature node gets the first IMAGES_READ images themselves, averaged down
-        to its resolution, in random colours as its channels: random layers before it would have
-        left noise of them, where trained ones keep what they show.
+        The layer after a feature node gets the first RESPONSE_IMAGES images themselves, averaged
+        down to its resolution, with random mixtures of their colours as channels. Behind random
+        layers it would read little but noise; behind trained ones it reads what images show.
         """
-        images = self.probe.images[:IMAGES_READ]
+        images = self.probe.images[:RESPONSE_IMAGES]
         generator = torch.Generator().manual_seed(self.probe.seed)
 
-        def images_instead(feature: Tensor) -> Tensor:
-            return _recoloured(images, feature, generator)
+        def by_images(feature: Tensor) -> Tensor:
+            return _colour_mixtures(images, feature, generator)
 
-        features, activations, _ = self._forward(images, images_instead)
+        features, activations, _ = self._forward(images, by_images)
         return activations + [feature.detach() for feature in features]
 
     def _forward(
-        self, images: Tensor, passed_on: Callable[[Tensor], Tensor]
+        self, images: Tensor, replace: Callable[[Tensor], Tensor]
     ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Run the path on `images`; the layer after each feature node reads `passed_on(output)`.
+        """Run the path on `images`; the layer after each feature node reads `replace(output)`.
 
         Returns what the nodes of searched layers put out, the output of each activation function,
         and the logits.
@@ -174,11 +144,11 @@ class Trace:
 
         def at_node(node: FeatureNode, inputs: tuple[Tensor], output: Tensor) -> Tensor:
             if not node.searched:
-                return passed_on(output)
+                return replace(output)
             # without trainable parameters on the path no output would require a gradient
             feature = output if output.requires_grad else output.detach().requires_grad_()
             features.append(feature)
-            return passed_on(feature)
+            return replace(feature)
 
         def keep_activation(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
             if output.dim() == 4:
@@ -210,7 +180,7 @@ def random_positions(images: int, count: int, seed: int) -> Tensor:
     return torch.rand(images, count, 2, generator=torch.Generator().manual_seed(seed))
 
 
-def _recoloured(images: Tensor, like: Tensor, generator: torch.Generator) -> Tensor:
+def _colour_mixtures(images: Tensor, like: Tensor, generator: torch.Generator) -> Tensor:
     """The images at the size of N×C×H×W `like`, with C random mixtures of their colours.
 
     Each channel has mean 0 and variance 1, as after BatchNorm.

@@ -141,6 +141,22 @@ def test_every_architecture_passes_the_same_number_of_feature_nodes(space: Space
     assert len(counts) == 1 and counts != {0}
 
 
+def test_what_replaces_the_output_at_a_feature_node_is_what_the_next_layer_reads(
+    space: Space,
+) -> None:
+    """With zeros behind the last node, all images get the same scores."""
+    supernet = space.supernet(BatchNormMode.UNBIASED)
+    *_, last = (m for m in supernet.modules() if isinstance(m, FeatureNode) and m.searched)
+    (arch,) = sample(space, 1)
+    first, *_ = (m for m in supernet.modules() if isinstance(m, FeatureNode))
+    assert not first.searched
+    logits = supernet(images(space), arch)
+    with last.register_forward_hook(lambda m, i, output: torch.zeros_like(output)):
+        same = supernet(images(space), arch)
+    assert (logits != logits[0]).any()
+    assert (same == same[0]).all()
+
+
 @pytest.mark.parametrize("image_size", [32, 224])
 def test_cost_is_that_of_the_network(space: Space, image_size: int) -> None:
     """PyTorch counts two operations per multiply–add."""

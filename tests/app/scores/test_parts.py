@@ -11,8 +11,9 @@ from app.data import ImageData
 from app.scores import MEASURES, SCORES
 from app.scores.expressivity import alignment
 from app.scores.features import MIN_EIGENVALUE, moments, sample
+from app.scores.probe import ProbeBatch
 from app.scores.scorer import NoScoreError, Scorer
-from app.scores.trace import POSITIONS, POSITIONS_READ, Passes, ProbeBatch, Trace
+from app.scores.trace import POSITIONS, RESPONSE_POSITIONS, Passes, Trace
 from app.scores.uncertainty import share_between_images
 from spaces import BatchNormMode
 from tests.toy import Toy
@@ -79,13 +80,21 @@ def test_pattern_volume_adds_a_determinant_for_each_resolution() -> None:
 
     def volume(colours: Tensor) -> float:
         z = standardised(colours).double()
-        return float(torch.logdet(torch.eye(3) + POSITIONS_READ * z @ z.T))
+        return float(torch.logdet(torch.eye(3) + RESPONSE_POSITIONS * z @ z.T))
 
     value = SCORES["pattern_volume"](by_hand(activations=colour_images(fine, coarse)))
     assert value == pytest.approx(volume(fine) + volume(coarse), abs=1e-3)
     same_size = [layer[:, :, :3, :3] for layer in colour_images(fine, coarse)]
     value = SCORES["pattern_volume"](by_hand(activations=same_size))
     assert value == pytest.approx(volume(torch.cat([fine, coarse], 1)), abs=1e-3)
+
+
+def test_pattern_volume_does_not_depend_on_the_scale_of_a_layer() -> None:
+    volume = SCORES["pattern_volume"]
+    (layer,) = colour_images(torch.randn(5, 20))
+    expected = volume(by_hand(activations=[layer]))
+    value = volume(by_hand(activations=[1e-4 * layer + 3e-4]))
+    assert value == pytest.approx(expected, rel=1e-3)
 
 
 def test_effective_depth_counts_layers_as_far_as_they_change_what_is_told_apart() -> None:

@@ -9,9 +9,9 @@ from app.config import SearchConfig
 from app.data import ImageData
 from app.errors import InputError
 from app.scores import MEASURES
+from app.scores.probe import ProbeBatch
 from app.scores.reference import Reference, sample_architectures, score_reference
 from app.scores.scorer import Scorer, Scores
-from app.scores.trace import ProbeBatch
 from spaces import BatchNormMode
 from tests.toy import Toy
 
@@ -88,6 +88,14 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(DamagedError, match="not a reference sample"):
         Reference.load(path)
+
+
+def test_a_sample_of_a_version_without_a_measure_is_no_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    first, *others = MEASURES
+    Reference({"score version": 1}, {"a": dict.fromkeys(others, 0.25)}).save(path)
+    with pytest.raises(ValueError, match=f"finite {first}"):
+        Reference.load(path).composites()
 
 
 def test_a_changed_value_is_noticed_and_a_file_without_checksum_read(tmp_path: Path) -> None:

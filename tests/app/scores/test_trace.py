@@ -1,15 +1,18 @@
 """The passes against finite differences and plain hooks."""
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+import spaces
 from app.data import ImageData
+from app.scores.probe import ProbeBatch
 from app.scores.scorer import Scorer
-from app.scores.trace import ProbeBatch, Trace
+from app.scores.trace import RESPONSE_IMAGES, Trace
 from spaces import BatchNormMode, FeatureNode
 from tests.toy import Toy
 
@@ -117,6 +120,21 @@ def test_a_layer_reads_the_images_in_standardised_mixtures_of_their_colours(
     small = images.unfold(2, size, size).unfold(3, size, size).mean((4, 5))
     colours, channels = (x.movedim(1, 0).flatten(1) for x in (small, read))
     assert torch.linalg.matrix_rank(torch.cat([colours, channels]), rtol=1e-3) <= 4
+
+
+@pytest.mark.parametrize("name", spaces.names())
+def test_responses_to_the_images_leave_no_trace(name: str, digits: ImageData) -> None:
+    options = {"layers": 3, "channels": 4} if name == "darts" else {}
+    space = spaces.create(name, classes=10, image_size=16, options=options)
+    supernet = space.supernet(BatchNormMode.UNBIASED)
+    probe = ProbeBatch.draw(digits, 2 * RESPONSE_IMAGES, 0, CPU)
+    before = probe.images.clone()
+    trace = Trace(space, supernet, space.sample(Random(0)), probe)
+    responses = trace.image_responses
+    assert {len(response) for response in responses} == {RESPONSE_IMAGES}
+    assert all(response.isfinite().all() for response in responses)
+    assert torch.equal(probe.images, before)
+    assert not any(module._forward_hooks for module in supernet.modules())
 
 
 def test_the_probe_batch_follows_the_seed_and_is_at_most_all_images(digits: ImageData) -> None:

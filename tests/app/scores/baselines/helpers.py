@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import spaces
-from app.scores.trace import ProbeBatch, Trace
+from app.scores.probe import ProbeBatch
+from app.scores.trace import Trace
 from spaces import BatchNormMode, Space, Supernet
 from tests.spaces.test_contract import SMALL
 
