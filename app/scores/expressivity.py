@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from app.scores import SCORES
-from app.scores.features import entropy, log_volume, sample, standardised
+from app.scores.features import entropy, log_volume, moments, sample
 from app.scores.trace import RESPONSE_POSITIONS, Trace, random_positions
 
 
@@ -50,9 +50,11 @@ def pattern_volume(trace: Trace) -> float:
     and with each resolution, whatever the number of its layers.
     """
     volumes: dict[tuple[int, ...], Tensor] = {}
-    for layer in trace.image_responses:
-        positions = random_positions(len(layer), RESPONSE_POSITIONS, trace.probe.seed)
-        responses = standardised(sample(layer, positions))
+    layers = trace.image_responses
+    positions = random_positions(len(layers[0]), RESPONSE_POSITIONS, trace.probe.seed)
+    for layer in layers:
+        responses = sample(layer, positions)
+        responses = moments(responses[:, :, None, None]).standardise(responses)
         kernel, size = responses @ responses.T, tuple(layer.shape[2:])
         volumes[size] = volumes.get(size, torch.eye(len(kernel)).to(kernel)) + kernel
     return float(sum(torch.logdet(volume.double()) for volume in volumes.values()))

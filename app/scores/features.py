@@ -28,10 +28,10 @@ class Moments(NamedTuple):
     variance: Tensor
     """Variance of each channel over images and positions, C; exactly 0 for a constant channel."""
 
-    @property
-    def deviation(self) -> Tensor:
-        """Standard deviation, C; infinite for a constant channel, which standardises to 0."""
-        return torch.where(self.variance > 0, self.variance.sqrt(), torch.inf)
+    def standardise(self, responses: Tensor) -> Tensor:
+        """Shift and scale n×C responses of these channels; constant ones become 0."""
+        deviation = torch.where(self.variance > 0, self.variance.sqrt(), torch.inf)
+        return (responses - self.mean) / deviation
 
 
 def moments(features: Tensor) -> Moments:
@@ -56,12 +56,6 @@ def sample(layer: Tensor, positions: Tensor) -> Tensor:
     size = torch.tensor([height, width])
     rows, columns = (positions * size).long().to(layer.device).unbind(-1)
     return layer[torch.arange(images, device=layer.device)[:, None], :, rows, columns].flatten(0, 1)
-
-
-def standardised(responses: Tensor) -> Tensor:
-    """Shift and scale each column of n×C `responses` to mean 0 and variance 1; 0 if constant."""
-    columns = moments(responses[:, :, None, None])
-    return (responses - columns.mean) / columns.deviation
 
 
 def covariance(features: Tensor) -> Tensor:

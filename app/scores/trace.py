@@ -66,15 +66,15 @@ class Trace:
         """Output of each activation function, N×C×H×W, or the features if there is none."""
         return self.passes.activations
 
-    @property
-    def gradients(self) -> list[Tensor]:
-        """How much each of `activations` moves the last feature, in the activations' shapes."""
-        return self.passes.gradients
-
     @cached_property
     def activation_moments(self) -> list[Moments]:
         """The moments of each of `activations`."""
         return [moments(activation) for activation in self.activations]
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """How much each of `activations` moves the last feature, in the activations' shapes."""
+        return self.passes.gradients
 
     @cached_property
     def kernels(self) -> list[Tensor]:
@@ -83,7 +83,7 @@ class Trace:
         They are summed over the channels; n counts POSITIONS positions of each image.
         """
         layers = zip(self.activations, self.activation_moments, strict=True)
-        samples = [(sample(layer, self._positions) - m.mean) / m.deviation for layer, m in layers]
+        samples = [m.standardise(sample(layer, self._positions)) for layer, m in layers]
         return [one @ one.T for one in samples]
 
     @cached_property
